@@ -1,0 +1,46 @@
+#!/bin/sh
+# Installs what the tests need beside Go, where this machine lets us; says what is
+# missing where it does not. With CI=true something missing is a failure.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+missing=''
+
+have_browser() {
+	command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1
+}
+
+install_packages() {
+	command -v apt-get >/dev/null 2>&1 || return 1
+	if [ "$(id -u)" = 0 ]; then root=''; elif sudo -n true 2>/dev/null; then root='sudo -n'; else return 1; fi
+	$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends "$@"
+}
+
+if ! have_browser; then
+	echo "Installing Chromium for the browser tests."
+	install_packages chromium fonts-noto-core >/dev/null 2>&1
+	have_browser || missing="$missing
+  a browser: install Chromium (Debian: apt-get install chromium)"
+fi
+
+axe=e2e/node_modules/axe-core/axe.min.js
+if [ ! -f $axe ] && command -v npm >/dev/null 2>&1; then
+	echo "Installing axe-core for the accessibility tests."
+	npm ci --prefix e2e --ignore-scripts --no-audit --no-fund >/dev/null 2>&1
+fi
+[ -f $axe ] || missing="$missing
+  axe-core: install Node.js with npm, then run 'npm ci --prefix e2e'"
+
+if ! command -v cc >/dev/null 2>&1 && ! command -v gcc >/dev/null 2>&1; then
+	install_packages gcc libc6-dev >/dev/null 2>&1
+	command -v gcc >/dev/null 2>&1 || missing="$missing
+  a C compiler for the race detector: install gcc (Debian: apt-get install gcc libc6-dev)"
+fi
+
+if [ -n "$missing" ]; then
+	echo "Missing:$missing"
+	if [ "${CI:-}" = true ]; then
+		exit 1
+	fi
+	echo "The tests that need it are skipped."
+fi
+exit 0
