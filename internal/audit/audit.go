@@ -1,0 +1,87 @@
+// Package audit is the vocabulary of what Stepgate reports: each thing that can
+// happen to a request, a challenge or an enrolment has one name here, which the
+// audit log, the metrics and the access log share.
+//
+// An event never carries a code, a seed, a key, a token, a full phone number or
+// a part of a held request (invariant I8). Subjects appear as keyed hashes.
+package audit
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Name says what happened. The names are stable: operators filter by them.
+type Name string
+
+// What can happen to a request at a protected route.
+const (
+	RequestGranted     Name = "request.granted"     // a fitting grant let it through
+	RequestReleased    Name = "request.released"    // an approval let it through, once
+	RequestUnenrolled  Name = "request.unenrolled"  // let through because the rule says so for players without a factor
+	RequestChallenged  Name = "request.challenged"  // met a challenge, new or pending
+	RequestAnonymous   Name = "request.anonymous"   // nobody is logged in
+	RequestCrossSite   Name = "request.cross_site"  // came from another site
+	RequestAmbiguous   Name = "request.ambiguous"   // can be read in two ways
+	RequestUnholdable  Name = "request.unholdable"  // can be neither held nor shown a page
+	RequestNoFactor    Name = "request.no_factor"   // the player has no factor that the rule accepts
+	RequestOnHold      Name = "request.on_hold"     // a cooling-off time runs
+	RequestUnavailable Name = "request.unavailable" // the store or the site could not be asked
+)
+
+// What can happen to a challenge.
+const (
+	ChallengeOpened    Name = "challenge.opened"
+	ChallengeSent      Name = "challenge.code_sent"
+	ChallengeSendError Name = "challenge.code_not_sent"
+	ChallengeWrong     Name = "challenge.wrong_code"
+	ChallengeTryLater  Name = "challenge.try_later"
+	ChallengePassed    Name = "challenge.passed"
+	ChallengeReleased  Name = "challenge.released"
+	ChallengeCancelled Name = "challenge.cancelled"
+	ChallengeReplaced  Name = "challenge.replaced"
+	ChallengeUsedUp    Name = "challenge.used_up"
+	ChallengeTampered  Name = "challenge.tampered"
+	ChallengeForeign   Name = "challenge.foreign" // touched from another session or browser
+)
+
+// What can happen to an account.
+const (
+	EnrolmentBegun       Name = "enrolment.begun"
+	EnrolmentBound       Name = "enrolment.bound"
+	EnrolmentRemoved     Name = "enrolment.removed"
+	EnrolmentDisabled    Name = "enrolment.disabled"
+	RecoveryKeyIssued    Name = "recovery_key.issued"
+	RecoveryKeyUsed      Name = "recovery_key.used"
+	AccountHeld          Name = "account.held"
+	AccountSwitchedOff   Name = "account.switched_off"
+	AccountGrantsRevoked Name = "account.grants_revoked"
+)
+
+// Event is one report.
+type Event struct {
+	Name Name      `json:"event"`
+	At   time.Time `json:"at"`
+	// Subject is the keyed hash under which the account is stored; empty where
+	// nobody is logged in.
+	Subject string `json:"subject,omitempty"`
+	// Challenge is the challenge's id.
+	Challenge string `json:"challenge,omitempty"`
+	// Rule names the rule, or the rules joined by "+".
+	Rule string `json:"rule,omitempty"`
+	// Factor names the factor concerned.
+	Factor string `json:"factor,omitempty"`
+	// Reason says why, in one of a fixed set of words.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Encode returns the event as one line of JSON, the form in which the audit log
+// keeps it.
+func (e Event) Encode() []byte {
+	e.At = e.At.UTC()
+	b, err := json.Marshal(e)
+	if err != nil {
+		panic("audit: an event of plain strings cannot fail to encode: " + err.Error())
+	}
+	return b
+}
