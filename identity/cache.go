@@ -1,0 +1,296 @@
+package identity
+
+import (
+	"container/list"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// The defaults of CacheOptions.
+const (
+	DefaultTTL           = 30 * time.Second
+	DefaultMaxEntries    = 10_000
+	DefaultFlightTimeout = 5 * time.Second
+)
+
+// CacheOptions says how long and how much a cache remembers. The zero value is
+// good.
+type CacheOptions struct {
+	// TTL is how long an answer is given again, counted from the question. Default:
+	// [DefaultTTL]. For so long a session that the site ended, or whose player logged
+	// in as somebody else without getting a new session, counts as what it was,
+	// unless the cache is told to Forget it.
+	TTL time.Duration
+	// MaxEntries bounds the number of answers; beyond it the oldest goes. Default:
+	// [DefaultMaxEntries].
+	MaxEntries int
+	// FlightTimeout bounds one question to the source. Default:
+	// [DefaultFlightTimeout].
+	FlightTimeout time.Duration
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+}
+
+// Cached is a source that remembers the answers of another one, and asks it one
+// question at a time about each credential. Make one with [Cache].
+//
+// Only identities are remembered. An error is not, and neither is ErrAnonymous: on
+// many sites a visitor keeps the session that he logs in with, and would be
+// anonymous for a while after. So a flood of made-up sessions takes no memory.
+//
+// The source must tell the identity from the credential alone, because its answer
+// is given to every request that bears it: it is asked with a copy of the first
+// request without body, and a context that ends when nobody waits any more and
+// has none of the request's values.
+type Cached struct {
+	source        Source
+	ttl           time.Duration
+	maxEntries    int
+	flightTimeout time.Duration
+	now           func() time.Time
+	// secret goes before what is hashed to a key, so that nobody outside this
+	// process can compute keys.
+	secret [sha256.Size]byte
+
+	mu      sync.Mutex // guards entries, order and flights
+	entries map[cacheKey]*list.Element
+	order   *list.List // of *entry, the oldest question first
+	flights map[cacheKey]*flight
+}
+
+// cacheKey is a keyed digest of a credential, so that memory holds no sessions.
+type cacheKey [sha256.Size]byte
+
+type entry struct {
+	key     cacheKey
+	id      Identity
+	expires time.Time
+}
+
+// flight is one question that is under way, as long as it stands in flights.
+type flight struct {
+	key     cacheKey
+	asked   time.Time
+	cancel  context.CancelFunc
+	waiting int // callers; guarded by the cache's mu
+
+	done chan struct{} // closed when the rest is set, which then changes no more
+	id   Identity
+	err  error
+	// forgotten says that no answer will come, because it would belong to a time
+	// before a Forget.
+	forgotten bool
+}
+
+// Cache returns a source that remembers what src answers.
+func Cache(src Source, o CacheOptions) *Cached {
+	c := &Cached{
+		source:        src,
+		ttl:           o.TTL,
+		maxEntries:    o.MaxEntries,
+		flightTimeout: o.FlightTimeout,
+		now:           o.Now,
+		entries:       make(map[cacheKey]*list.Element),
+		order:         list.New(),
+		flights:       make(map[cacheKey]*flight),
+	}
+	if c.ttl <= 0 {
+		c.ttl = DefaultTTL
+	}
+	if c.maxEntries <= 0 {
+		c.maxEntries = DefaultMaxEntries
+	}
+	if c.flightTimeout <= 0 {
+		c.flightTimeout = DefaultFlightTimeout
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	rand.Read(c.secret[:]) // never fails
+	return c
+}
+
+// Credential finds the session credential in a request, as the source does.
+func (c *Cached) Credential(r *http.Request) (Credential, error) { return c.source.Credential(r) }
+
+// Identify returns a remembered answer, or joins the question that is under way
+// about the same credential, or asks. If ctx ends it returns its error; the
+// question goes on for the others who wait for it.
+func (c *Cached) Identify(ctx context.Context, r *http.Request, cred Credential) (Identity, error) {
+	key := c.key(cred)
+	for {
+		c.mu.Lock()
+		if id, ok := c.lookup(key); ok {
+			c.mu.Unlock()
+			return id, nil
+		}
+		f := c.flights[key]
+		if f == nil {
+			f = c.ask(key, r, cred)
+		}
+		f.waiting++
+		c.mu.Unlock()
+
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			c.leave(f)
+			return Identity{}, fmt.Errorf("asking the site: %w", ctx.Err())
+		}
+		if !f.forgotten {
+			return f.id, f.err
+		}
+	}
+}
+
+// Forget drops what is remembered about a credential, and what is being asked. Who
+// waits for such an answer asks again, at once. An answer that had come, and was on
+// its way to a caller, counts as given before.
+func (c *Cached) Forget(cred Credential) {
+	// The source goes first: whatever we asked it before has to be forgotten with
+	// its old memory still in it.
+	if s, ok := c.source.(Forgetter); ok {
+		s.Forget(cred)
+	}
+	key := c.key(cred)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.entries[key]; e != nil {
+		c.drop(e)
+	}
+	if f := c.flights[key]; f != nil {
+		c.abandon(f)
+	}
+}
+
+// ForgetAll drops everything that is remembered, and being asked.
+func (c *Cached) ForgetAll() {
+	if s, ok := c.source.(Forgetter); ok {
+		s.ForgetAll()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.entries)
+	c.order.Init()
+	for _, f := range c.flights {
+		c.abandon(f)
+	}
+}
+
+// abandon ends a question whose answer may be out of date. Callers hold mu.
+func (c *Cached) abandon(f *flight) {
+	f.forgotten = true
+	close(f.done)
+	f.cancel()
+	delete(c.flights, f.key)
+}
+
+// lookup returns the live answer under a key. Callers hold mu.
+func (c *Cached) lookup(key cacheKey) (Identity, bool) {
+	e := c.entries[key]
+	if e == nil || !c.now().Before(e.Value.(*entry).expires) {
+		return Identity{}, false
+	}
+	return e.Value.(*entry).id, true
+}
+
+// ask starts a question. Callers hold mu.
+func (c *Cached) ask(key cacheKey, r *http.Request, cred Credential) *flight {
+	// The request and its context belong to a handler that may return, or change
+	// them, before the answer comes.
+	ctx, cancel := context.WithTimeout(context.Background(), c.flightTimeout)
+	r = r.Clone(ctx)
+	r.Body = http.NoBody
+	f := &flight{key: key, asked: c.now(), cancel: cancel, done: make(chan struct{})}
+	c.flights[key] = f
+	go func() {
+		defer cancel()
+		id, err := identify(ctx, c.source, r, cred)
+		c.land(f, id, err)
+	}()
+	return f
+}
+
+// identify asks a source and turns a panic into an error: outside of net/http's
+// handler it would end the process.
+func identify(ctx context.Context, src Source, r *http.Request, cred Credential) (id Identity, err error) {
+	defer func() {
+		if recover() != nil {
+			id, err = Identity{}, errors.New("asking the site: the identity source panicked")
+		}
+	}()
+	return src.Identify(ctx, r, cred)
+}
+
+// land ends a question: the answer goes to those who wait, and is remembered.
+func (c *Cached) land(f *flight, id Identity, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flights[f.key] != f {
+		return // forgotten, or everybody left
+	}
+	f.id, f.err = id, err
+	close(f.done)
+	delete(c.flights, f.key)
+	if err == nil {
+		c.remember(&entry{key: f.key, id: id, expires: f.asked.Add(c.ttl)})
+	}
+}
+
+// leave ends one caller's waiting. A question for which nobody waits is given up,
+// so that opening and dropping requests does not heap up questions.
+func (c *Cached) leave(f *flight) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f.waiting--
+	if f.waiting == 0 && c.flights[f.key] == f {
+		f.cancel()
+		delete(c.flights, f.key)
+	}
+}
+
+// remember stores an answer, and drops the oldest ones that have expired or are
+// too many. Callers hold mu.
+func (c *Cached) remember(e *entry) {
+	if old := c.entries[e.key]; old != nil {
+		c.drop(old)
+	}
+	c.entries[e.key] = c.order.PushBack(e)
+	for now := c.now(); ; {
+		oldest := c.order.Front()
+		if oldest == nil || c.order.Len() <= c.maxEntries && now.Before(oldest.Value.(*entry).expires) {
+			return
+		}
+		c.drop(oldest)
+	}
+}
+
+// drop removes an answer. Callers hold mu.
+func (c *Cached) drop(e *list.Element) {
+	delete(c.entries, e.Value.(*entry).key)
+	c.order.Remove(e)
+}
+
+// key hashes a credential with its kind and name. It allocates nothing for the
+// credentials that sites use.
+func (c *Cached) key(cred Credential) cacheKey {
+	var space [1024]byte
+	b := append(space[:0], c.secret[:]...)
+	b = append(b, byte(cred.Kind))
+	b = binary.BigEndian.AppendUint64(b, uint64(len(cred.Name)))
+	b = append(b, cred.Name...)
+	b = append(b, cred.Value...)
+	return sha256.Sum256(b)
+}
+
+var (
+	_ Source    = (*Cached)(nil)
+	_ Forgetter = (*Cached)(nil)
+)

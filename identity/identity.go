@@ -1,0 +1,89 @@
+// Package identity is the contract by which Stepgate learns whose request it is
+// looking at. Stepgate has no login of its own: it borrows the site's session,
+// whatever that is, and a wrong answer here is a bypass. A source therefore
+// either knows, or says that nobody is logged in, or fails; it never guesses.
+package identity
+
+import (
+	"context"
+	"errors"
+	"net/http"
+)
+
+// Errors on which callers branch. Any other error from a source means that it
+// could not find out: the caller must refuse the request as unavailable.
+var (
+	// ErrAnonymous says that the request bears no session, or one that the site
+	// does not know.
+	ErrAnonymous = errors.New("no session")
+	// ErrAmbiguous says that the request bears two session credentials, so that
+	// the site might read another one than we do.
+	ErrAmbiguous = errors.New("more than one session credential")
+)
+
+// Kind says how a session credential travels.
+type Kind byte
+
+// The kinds of credential.
+const (
+	// Cookie is a session cookie, which a browser attaches by itself.
+	Cookie Kind = 'c'
+	// Bearer is a token in the Authorization header (RFC 6750), which a browser
+	// never attaches by itself.
+	Bearer Kind = 'b'
+	// Header is any other header that carries the session, such as the
+	// Authorization header of HTTP Basic authentication.
+	Header Kind = 'h'
+)
+
+// Credential is what the site itself recognises the player by. Value is a
+// secret.
+type Credential struct {
+	Kind Kind
+	// Name is the cookie's or header's name.
+	Name  string
+	Value string
+}
+
+// String keeps the credential out of logs.
+func (c Credential) String() string { return string(c.Kind) + ":" + c.Name + "=REDACTED" }
+
+// GoString keeps the credential out of %#v.
+func (c Credential) GoString() string { return c.String() }
+
+// Identity is what the site says about the holder of a credential.
+type Identity struct {
+	// Subject is the site's own stable id of the account; never empty.
+	Subject string
+	// Login, Email and Phone are as the site gives them; each may be empty.
+	Login string
+	Email string
+	Phone string
+}
+
+// String keeps personal data out of logs.
+func (Identity) String() string { return "identity(REDACTED)" }
+
+// GoString keeps personal data out of %#v.
+func (Identity) GoString() string { return "identity(REDACTED)" }
+
+// Source turns a request into an identity. Both methods may be called from
+// several goroutines.
+type Source interface {
+	// Credential finds the session credential in a request, without any I/O. It
+	// returns ErrAnonymous if there is none and ErrAmbiguous if there are several.
+	Credential(r *http.Request) (Credential, error)
+
+	// Identify says whose credential it is. It returns ErrAnonymous if the site
+	// does not know it.
+	Identify(ctx context.Context, r *http.Request, c Credential) (Identity, error)
+}
+
+// Forgetter is implemented by sources that remember answers. After Forget has
+// returned, Identify does not return an answer that was asked for before.
+type Forgetter interface {
+	Forget(c Credential)
+	// ForgetAll is Forget for every credential: for a request that may have changed
+	// who is logged in, of which nobody can say in which session.
+	ForgetAll()
+}
