@@ -1,0 +1,89 @@
+// Package policy decides which rules apply to a request, and what they demand
+// together. It is a pure function of the request's facts: it reads no body,
+// keeps no state, does no input or output, and imports the standard library
+// only.
+//
+// # What must hold
+//
+// A request that matches a rule is found under every spelling (I1), and
+// whatever is ambiguous can only raise the requirement (I2): a request matches
+// a rule when any of its readings does. An exemption by path does not exist
+// here, so no spelling can win one. A request whose readings touch no rule is
+// left alone, however odd it looks (I12), and costs no allocation when it is
+// spelled plainly.
+//
+// # Readings of a path
+//
+// The gateway cannot know how the site behind it reads a path, nor how many
+// proxies stand between. So [Set.Decide] takes the path as it came and collects
+// every form that the following steps lead to, in any order and any number of
+// times, and compares each with the rules:
+//
+//	step        what a reader may do                      spelling            form
+//	decode      resolve %XX and %uXXXX, again and again   /%2577allet         /wallet
+//	plus        take "+" for a space                      /wallet+            /wallet
+//	narrow      resolve overlong UTF-8 and full-width     /wallet%c0%afx      /wallet/x
+//	            and compatibility forms of ASCII          /ｗallet            /wallet
+//	drop        leave out control bytes, broken UTF-8     /wal%00let          /wallet
+//	            and invisible characters                  /wal%e2%80%8blet    /wallet
+//	mend        leave out a broken escape, or its "%"     /wal%zzlet          /wallet
+//	backslash   take "\" for "/"                          /x\..\wallet        /x/../wallet
+//	params      leave out ";…" in each segment            /x/..;a=b/wallet    /x/../wallet
+//	merge       merge slashes                             //wallet            /wallet
+//	resolve     resolve "." and ".."                      /x/../wallet        /wallet
+//	trim        leave out spaces around each segment,     /wallet%20/x        /wallet/x
+//	            or dots and spaces behind it              /wallet./x.         /wallet/x
+//	format      leave out the ending of the path          /wallet.json        /wallet
+//	cut         end at NUL, line end, space, "?", "#"     /wallet%00.css      /wallet
+//	            or ";"                                    /wallet%3fx         /wallet
+//	scheme      leave out a scheme                        http:/wallet        /wallet
+//	authority   leave out scheme and host                 //host/wallet       /wallet
+//	root        put "/" before a path that has none       wallet              /wallet
+//	script      take a script for the resource, and what  /pay.php/x          /pay.php
+//	            follows it for the path (PATH_INFO)       /index.php/wallet   /wallet
+//
+// Forms are compared without regard to case. That includes the characters
+// outside ASCII that case mapping leads into it (U+212A to k, U+017F to s,
+// U+0130 and U+0131 to i, ß to ss, ligatures to their letters). An exact path
+// further matches
+//
+//   - with and without a slash at its end;
+//   - with a format behind it: /wallet/withdraw.json is /wallet/withdraw;
+//   - with the name of a directory's index behind it: /wallet/index.php,
+//     /wallet/index and /wallet/default.aspx are /wallet.
+//
+// A path "/wallet/*" matches "/wallet" too.
+//
+// # Refusals
+//
+// A path is refused, not merely protected, when it touches a rule and carries
+// what no honest client sends: a control byte, or an escape that is none. It
+// is also refused when its readings are more than are followed (5 decodings, 96
+// forms, 64 KiB of text for all paths of a request) and its decoded text holds the
+// segments of a rule in their order, or is too long to tell. Odd paths that are
+// nowhere near a rule go on.
+//
+// # Further paths and methods
+//
+// Some frameworks let a header or the query speak for the request line. They
+// count in addition, never instead:
+//
+//   - paths: X-Original-URL, X-Rewrite-URL, X-Forwarded-Uri; at the root, at a
+//     script and at a directory's index also the parameters by which front
+//     controllers route: s, r, q, url, _url, route, rest_route. A proxy before
+//     the gateway that sets X-Forwarded-Uri truthfully changes nothing by it.
+//   - methods: X-HTTP-Method-Override, X-HTTP-Method, X-Method-Override, and the
+//     query's _method (and the same names there). A POST that carries a form, or
+//     names no content type, may name any method in its body, which is not read
+//     here: it matches every rule of its path.
+//   - HEAD counts as GET, and so does CONNECT: a WebSocket over HTTP/2 or HTTP/3
+//     (RFC 8441, RFC 9220) reaches the site as GET.
+//
+// # Not here
+//
+// Bodies are not read: a _method inside JSON is the gate's to find, which then
+// asks again with that method. Transliteration (é for e), Unicode normalisation
+// beyond the table above, 8.3 names and alternate streams of Windows file
+// systems are not followed; a site that serves files from such a disk must have
+// short names turned off. The policy does not know subjects, grants or time.
+package policy

@@ -1,0 +1,136 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Bounds of what is followed for one request. Honest traffic stays far below
+// them; what they are for is an attacker who sends slow paths.
+const (
+	maxDecodings = 5
+	maxForms     = 96
+	maxText      = 64 << 10 // bytes written by steps
+	maxWeighed   = 4        // paths for which mayTouch is asked
+	maxWeight    = 2 << 10  // bytes of a path for which it is asked
+)
+
+// reader follows all readings of a request's paths.
+type reader struct {
+	ix      *index
+	found   found
+	front   bool // some reading is that of a front controller
+	control bool // some reading carries a control byte
+	broken  bool // some path carries a broken escape
+	beyond  bool // some path has more readings than are followed, and may touch a rule
+
+	forms   int // readings so far, of all paths
+	text    int // bytes written by steps so far
+	weighed int // paths so far that went beyond the bounds
+}
+
+// form is one reading, and how many decodings it took.
+type form struct {
+	path  string
+	depth int
+}
+
+// read follows all readings of one path.
+func (r *reader) read(path string) {
+	r.broken = r.broken || brokenEscape(path) >= 0
+	queue := []form{{path, 0}}
+	for i := 0; i < len(queue); i++ {
+		var ok bool
+		if queue, ok = r.follow(queue, queue[i]); !ok {
+			r.front = true
+			r.weighed++
+			r.beyond = r.beyond || r.weighed > maxWeighed || len(path) > maxWeight || r.ix.mayTouch(path)
+			return
+		}
+	}
+}
+
+// follow compares one reading with the rules and queues those that it leads to.
+// It reports false when that would go beyond the bounds.
+func (r *reader) follow(queue []form, f form) ([]form, bool) {
+	m := marksOf(f.path)
+	r.look(f.path, m)
+	push := func(p string, depth int) bool {
+		r.text += len(p)
+		if r.text > maxText {
+			return false
+		}
+		if slices.ContainsFunc(queue, func(known form) bool { return known.path == p }) {
+			return true
+		}
+		r.forms++
+		queue = append(queue, form{p, depth})
+		return r.forms <= maxForms && depth <= maxDecodings
+	}
+	if m&markPercent != 0 {
+		if p := decode(f.path); p != f.path && !push(p, f.depth+1) {
+			return nil, false
+		}
+	}
+	for _, s := range steps {
+		if m&s.on == 0 {
+			continue
+		}
+		if p := s.do(f.path); p != f.path && !push(p, f.depth) {
+			return nil, false
+		}
+	}
+	return queue, true
+}
+
+// look compares one reading with the rules.
+func (r *reader) look(path string, m marks) {
+	r.control = r.control || m&markControl != 0
+	if m&markRootless != 0 {
+		return // root leads to the reading that counts
+	}
+	path = fold(path)
+	sh := shapeOf(path)
+	r.front = r.front || sh.isFront(path)
+	r.ix.match(path, sh, &r.found)
+}
+
+// mayTouch reports whether a path with too many readings could touch a rule in
+// one of them. No step adds text or moves it, so the segments of a rule's path
+// stand in the decoded text, in order, wherever a reading matches it.
+func (ix *index) mayTouch(path string) bool {
+	text, plain := bare(path)
+	if !plain {
+		return true
+	}
+	for _, segments := range ix.segments {
+		rest, held := text, true
+		for _, s := range segments {
+			if _, rest, held = strings.Cut(rest, s); !held {
+				break
+			}
+		}
+		if held {
+			return true
+		}
+	}
+	return false
+}
+
+// bare returns the text of a path after all decodings, folded. It reports false
+// if that text is not certain: still escaped, or broken.
+func bare(path string) (text string, plain bool) {
+	text = path
+	for range 4 * maxDecodings {
+		next := decode(text)
+		if !utf8.ValidString(next) {
+			return "", false
+		}
+		if next = drop(narrow(plus(next))); next == text {
+			return fold(text), strings.IndexByte(text, '%') < 0
+		}
+		text = next
+	}
+	return "", false
+}

@@ -1,0 +1,112 @@
+package policy
+
+import "time"
+
+// Factor names a kind of second factor. The values appear in the Caddyfile, in
+// the JSON API and in acr_values (RFC 9470).
+type Factor string
+
+// The factors that a rule can accept.
+const (
+	TOTP        Factor = "totp"
+	SMS         Factor = "sms"
+	RecoveryKey Factor = "recovery_key"
+)
+
+// DefaultFactors is what a rule accepts that names none, in order of
+// preference.
+var DefaultFactors = []Factor{TOTP, SMS, RecoveryKey}
+
+// Anonymous says what a caller meets whose request matches a rule while nobody
+// is logged in.
+type Anonymous string
+
+// The answers to anonymous callers.
+const (
+	// AnonymousRefuse answers 401 without telling anything about the rule.
+	AnonymousRefuse Anonymous = "refuse"
+	// AnonymousLogin sends page navigations to the site's login page, and refuses
+	// everything else.
+	AnonymousLogin Anonymous = "login"
+)
+
+// Unenrolled says what a player meets who has no second factor.
+type Unenrolled string
+
+// The answers to players without a factor, from the strictest.
+const (
+	// UnenrolledEnrol refuses, and leads to the page where a factor is set up.
+	UnenrolledEnrol Unenrolled = "enrol"
+	// UnenrolledRegisteredPhone sends a code to the phone that the site knows for
+	// the player; where it knows none, it is as UnenrolledEnrol.
+	UnenrolledRegisteredPhone Unenrolled = "registered_phone"
+	// UnenrolledAllow lets the request through. Two-factor authentication is then
+	// the player's own choice.
+	UnenrolledAllow Unenrolled = "allow"
+)
+
+// DefaultMaxAge is how long a passed challenge opens its group of rules.
+const DefaultMaxAge = 5 * time.Minute
+
+// Detail is one significant detail of a request that the challenge page shows:
+// what the player approves (OWASP Transaction Authorization 1.1).
+type Detail struct {
+	// Label names it, and picks a translated label where one is known: amount,
+	// to, account, bank, email, phone.
+	Label string
+	// Source says where the value stands in the request.
+	Source DetailSource
+	// Name is the field's name, or for JSON a dotted path.
+	Name string
+}
+
+// DetailSource is a place in a request.
+type DetailSource string
+
+// The places a detail can be taken from.
+const (
+	FromForm  DetailSource = "form"
+	FromJSON  DetailSource = "json"
+	FromQuery DetailSource = "query"
+)
+
+// Rule says which requests are protected, and by what.
+type Rule struct {
+	// Name identifies the rule in pages, logs and metrics.
+	Name string
+	// Paths are the paths that it protects: exact, or ending in "*" for every path
+	// that begins so. At least one. Matching ignores case.
+	Paths []string
+	// Methods are the methods that it protects, in capitals; none means all.
+	Methods []string
+
+	// Factors are the factors that satisfy it, in order of preference.
+	Factors []Factor
+	// MaxAge is how long a passed challenge satisfies it.
+	MaxAge time.Duration
+	// SingleUse demands a challenge for each request, and lets exactly the shown
+	// request through, once.
+	SingleUse bool
+	// Group names the rules that one passed challenge opens together. It is the
+	// rule's own name unless set.
+	Group string
+	// Details are shown on the challenge page.
+	Details []Detail
+	// Anonymous and Unenrolled say what other callers meet.
+	Anonymous  Anonymous
+	Unenrolled Unenrolled
+}
+
+// Request is what the policy looks at: the facts of one request, as they came
+// over the wire.
+type Request struct {
+	Method string
+	// Targets are the paths under which the request may be understood, still
+	// escaped, without the query: the path as the site will get it first, then
+	// the original one where something before us has rewritten it.
+	Targets [2]string
+	// RawQuery is the query without "?".
+	RawQuery string
+	// Header is the request's header. It is only read.
+	Header map[string][]string
+}
