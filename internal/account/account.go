@@ -1,0 +1,324 @@
+// Package account is what Stepgate knows of a subject: the factors that are
+// bound to it, the attempts that were spent on them, the challenges that are
+// open for it, and when its grants were last revoked.
+//
+// # One record decides
+//
+// Everything that must happen at most once for an account happens in an atomic
+// update of its one record: a TOTP step, an SMS code, a recovery key and each
+// attempt are consumed here before anything else moves (invariants I3 and I5).
+// The challenge that the player sees is only told afterwards. A crash in between
+// costs the player one more code; it never gives a code a second life.
+//
+// # Budgets
+//
+// Wrong answers are counted per factor on the account. A new challenge, a new
+// code and a restart leave the count as it is (NIST SP 800-63B-4 section
+// 3.1.3.2); only a right answer clears it. From the fifth wrong answer in a row
+// each one costs a delay, from 30 seconds to one hour; at one hundred the factor
+// is disabled (section 3.2.2). A replayed code counts as a wrong one.
+//
+// # Not here
+//
+// The package neither sends a message nor reads a request, and knows no page.
+package account
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/seal"
+	"github.com/stepgate/stepgate/policy"
+	"github.com/stepgate/stepgate/sms"
+	"github.com/stepgate/stepgate/store"
+)
+
+// Budgets and lifetimes; design.md section 9 gives their reasons.
+const (
+	// AttemptsPerChallenge is how many wrong answers end a challenge.
+	AttemptsPerChallenge = 5
+	// FreeAttempts is how many wrong answers in a row cost no delay.
+	FreeAttempts = 5
+	// MinDelay and MaxDelay bound the delay after further wrong answers.
+	MinDelay, MaxDelay = 30 * time.Second, time.Hour
+	// DisableAfter is how many wrong answers in a row disable a factor.
+	DisableAfter = 100
+	// MaxPending is how many challenges of a subject are open at once.
+	MaxPending = 5
+	// SetupLifetime is how long a set-up can be confirmed.
+	SetupLifetime = 10 * time.Minute
+)
+
+// ID is the keyed hash of a subject, under which its account is stored. It may
+// be logged.
+type ID string
+
+// Hash returns the ID's 16 bytes, as grants carry them.
+func (id ID) Hash() (h [16]byte) {
+	// An ID that did not come from Book.ID decodes to something that fits nothing.
+	_, _ = base64.RawURLEncoding.Decode(h[:], []byte(id)[:min(len(id), 22)])
+	return h
+}
+
+// Enrolment is a factor that is bound to the account.
+type Enrolment struct {
+	Factor policy.Factor `json:"factor"`
+	// Secret is the TOTP secret.
+	Secret []byte `json:"secret,omitempty"`
+	// Phone is where SMS codes go, in E.164.
+	Phone sms.Number `json:"phone,omitempty"`
+	Since time.Time  `json:"since"`
+	// LastStep is the last TOTP step that was used, at binding or later.
+	LastStep int64 `json:"last_step,omitempty"`
+}
+
+// Failures is what was spent on one factor.
+type Failures struct {
+	// InARow counts the wrong answers since the last right one.
+	InARow int `json:"in_a_row"`
+	// NotBefore is when the next answer is looked at.
+	NotBefore time.Time `json:"not_before"`
+	// Disabled is set after DisableAfter failures. It ends when the factor is bound
+	// anew, or by support.
+	Disabled bool `json:"disabled,omitempty"`
+}
+
+// Pending is a challenge that is open for the account.
+type Pending struct {
+	ID string `json:"id"`
+	// Rules names the rules that it is for.
+	Rules string `json:"rules"`
+	// Fingerprint identifies the interrupted request.
+	Fingerprint string `json:"fingerprint"`
+	// Binding and Browser are keyed hashes of the session credential and of the
+	// browser's own secret; Browser is empty for callers that have none.
+	Binding string    `json:"binding"`
+	Browser string    `json:"browser,omitempty"`
+	Opened  time.Time `json:"opened"`
+	Expires time.Time `json:"expires"`
+	Wrong   int       `json:"wrong,omitempty"`
+}
+
+// Setup is a factor that is being set up and waits for its first code.
+type Setup struct {
+	ID     string        `json:"id"`
+	Factor policy.Factor `json:"factor"`
+	Secret []byte        `json:"secret,omitempty"`
+	Phone  sms.Number    `json:"phone,omitempty"`
+	// Key is the ring key under which the SMS code is derived.
+	Key     seal.KeyID `json:"key,omitempty"`
+	Binding string     `json:"binding"`
+	Browser string     `json:"browser"`
+	Expires time.Time  `json:"expires"`
+	Wrong   int        `json:"wrong,omitempty"`
+	// Unproved is set when nothing but the session spoke for the player: a hold
+	// follows the binding (invariant I6).
+	Unproved bool `json:"unproved,omitempty"`
+}
+
+// Recovery is the account's unused recovery key.
+type Recovery struct {
+	// MAC is the keyed hash of the key.
+	MAC   []byte    `json:"mac"`
+	Since time.Time `json:"since"`
+}
+
+// Account is the record. Its zero value is an account that nothing is known of.
+type Account struct {
+	Enrolments []Enrolment                 `json:"enrolments,omitempty"`
+	Recovery   *Recovery                   `json:"recovery,omitempty"`
+	Failures   map[policy.Factor]*Failures `json:"failures,omitempty"`
+	Pending    []Pending                   `json:"pending,omitempty"`
+	Setup      *Setup                      `json:"setup,omitempty"`
+	// HeldUntil is the end of the cooling-off time that followed a binding which
+	// only the session spoke for.
+	HeldUntil time.Time `json:"held_until"`
+	// Epoch counts revocations: a grant of another epoch is worthless.
+	Epoch uint64 `json:"epoch"`
+}
+
+// Enrolled reports whether the account has a second factor, disabled or not.
+func (a *Account) Enrolled() bool { return len(a.Enrolments) > 0 }
+
+// Enrolment returns the account's enrolment of a factor, or nil.
+func (a *Account) Enrolment(f policy.Factor) *Enrolment {
+	for i := range a.Enrolments {
+		if a.Enrolments[i].Factor == f {
+			return &a.Enrolments[i]
+		}
+	}
+	return nil
+}
+
+// Disabled reports whether a factor was disabled after too many failures.
+func (a *Account) Disabled(f policy.Factor) bool {
+	spent := a.Failures[f]
+	return spent != nil && spent.Disabled
+}
+
+// Usable returns those of the accepted factors that the player has and that are
+// not disabled, in the order given.
+func (a *Account) Usable(accepted []policy.Factor) []policy.Factor {
+	var usable []policy.Factor
+	for _, f := range accepted {
+		has := a.Enrolment(f) != nil || f == policy.RecoveryKey && a.Recovery != nil
+		if has && !a.Disabled(f) {
+			usable = append(usable, f)
+		}
+	}
+	return usable
+}
+
+// AttemptsLeft returns how many wrong answers an open challenge still takes; 0
+// if it is not open.
+func (a *Account) AttemptsLeft(challenge string) int {
+	if p := a.pending(challenge); p != nil {
+		return AttemptsPerChallenge - p.Wrong
+	}
+	return 0
+}
+
+// NotBefore returns when a factor's next answer is looked at; it may be past.
+func (a *Account) NotBefore(f policy.Factor) time.Time {
+	if spent := a.Failures[f]; spent != nil {
+		return spent.NotBefore
+	}
+	return time.Time{}
+}
+
+func (a *Account) pending(id string) *Pending {
+	for i := range a.Pending {
+		if a.Pending[i].ID == id {
+			return &a.Pending[i]
+		}
+	}
+	return nil
+}
+
+func (a *Account) dropPending(id string) {
+	a.Pending = slices.DeleteFunc(a.Pending, func(p Pending) bool { return p.ID == id })
+}
+
+// revoke makes every grant, every open challenge and every set-up of the account
+// worthless.
+func (a *Account) revoke() {
+	a.Epoch++
+	a.Pending, a.Setup = nil, nil
+}
+
+// String keeps the account out of logs.
+func (a *Account) String() string { return fmt.Sprintf("account(epoch %d)", a.Epoch) }
+
+// GoString keeps the account out of %#v.
+func (a *Account) GoString() string { return a.String() }
+
+// Book keeps the accounts. It is safe for concurrent use.
+type Book struct {
+	records seal.Records[Account]
+	ring    *seal.Ring
+	rand    io.Reader
+	now     func() time.Time
+	epochs  *epochs
+}
+
+// NewBook returns the book of the accounts in a store. Close ends its watch of
+// the store.
+func NewBook(s store.Store, ring *seal.Ring, rand io.Reader, now func() time.Time) *Book {
+	return &Book{
+		records: seal.Records[Account]{Store: s, Ring: ring, Rand: rand, Kind: kind},
+		ring:    ring,
+		rand:    rand,
+		now:     now,
+		epochs:  watchEpochs(s),
+	}
+}
+
+const kind = "account"
+
+// Close ends the book's watch of the store. The book can still be used; it then
+// reads each epoch from the store.
+func (b *Book) Close() { b.epochs.close() }
+
+// ID returns the id of a subject's account.
+func (b *Book) ID(subject string) ID {
+	sum := b.ring.MAC(seal.Subject, subject)
+	return ID(base64.RawURLEncoding.EncodeToString(sum[:16]))
+}
+
+// Get returns the account, the zero account if nothing is known of it.
+func (b *Book) Get(ctx context.Context, id ID) (*Account, error) {
+	a, err := b.records.Get(ctx, string(id))
+	if errors.Is(err, store.ErrNotFound) {
+		return new(Account), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading account: %w", err)
+	}
+	return a, nil
+}
+
+// Epoch returns the account's epoch, from memory where it is known there.
+func (b *Book) Epoch(ctx context.Context, id ID) (uint64, error) {
+	return b.epochs.get(id, func() (uint64, error) {
+		a, err := b.Get(ctx, id)
+		if err != nil {
+			return 0, err
+		}
+		return a.Epoch, nil
+	})
+}
+
+// update applies change to the account in one atomic step. change returns the
+// events to write with it; it may be called several times. A nil slice with a
+// nil error still writes; errUnchanged leaves everything as it is.
+func (b *Book) update(ctx context.Context, id ID, change func(a *Account) ([]audit.Event, error)) error {
+	err := b.records.Update(ctx, string(id), func(a *Account) (*seal.Next[Account], error) {
+		if a == nil {
+			a = new(Account)
+		}
+		a.prune(b.now())
+		events, err := change(a)
+		if errors.Is(err, errUnchanged) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		for i := range events {
+			events[i].At, events[i].Subject = b.now(), string(id)
+		}
+		return &seal.Next[Account]{Value: a, Events: events}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("updating account: %w", err)
+	}
+	return nil
+}
+
+var errUnchanged = errors.New("nothing to write")
+
+// prune drops what has ended.
+func (a *Account) prune(now time.Time) {
+	a.Pending = slices.DeleteFunc(a.Pending, func(p Pending) bool { return !now.Before(p.Expires) })
+	if a.Setup != nil && !now.Before(a.Setup.Expires) {
+		a.Setup = nil
+	}
+	if a.Failures == nil {
+		a.Failures = map[policy.Factor]*Failures{}
+	}
+}
+
+// newID returns 128 random bits as text, for challenges and set-ups.
+func newID(rand io.Reader) (string, error) {
+	var id [16]byte
+	if _, err := io.ReadFull(rand, id[:]); err != nil {
+		return "", fmt.Errorf("drawing an id: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(id[:]), nil
+}

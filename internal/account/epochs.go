@@ -1,0 +1,81 @@
+package account
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/stepgate/stepgate/store"
+)
+
+// maxEpochs bounds the cache; beyond it an arbitrary entry gives way. At 80
+// bytes an entry it stays under 20 MiB.
+const maxEpochs = 1 << 18
+
+// epochs remembers the epoch of accounts, so that a request with a grant costs
+// no read of the store. The store tells it of every write of an account before
+// that write is acknowledged, so a revocation is seen by the next request.
+type epochs struct {
+	stop func()
+
+	mu sync.RWMutex
+	// mu guards known, writes and closed. writes counts the writes seen so far: an
+	// epoch that was read from the store is remembered only if no write came in
+	// between.
+	known  map[ID]uint64
+	writes uint64
+	closed bool
+}
+
+func watchEpochs(s store.Store) *epochs {
+	e := &epochs{known: map[ID]uint64{}}
+	e.stop = s.Watch(kind+"/", e.forget)
+	return e
+}
+
+func (e *epochs) forget(key store.Key) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.writes++
+	if key == "" {
+		clear(e.known)
+		return
+	}
+	delete(e.known, ID(strings.TrimPrefix(string(key), kind+"/")))
+}
+
+// get returns the remembered epoch, or the one that read returns.
+func (e *epochs) get(id ID, read func() (uint64, error)) (uint64, error) {
+	e.mu.RLock()
+	epoch, ok := e.known[id]
+	writes := e.writes
+	e.mu.RUnlock()
+	if ok {
+		return epoch, nil
+	}
+	epoch, err := read()
+	if err != nil {
+		return 0, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.writes != writes || e.closed {
+		return epoch, nil
+	}
+	if len(e.known) >= maxEpochs {
+		for old := range e.known {
+			delete(e.known, old)
+			break
+		}
+	}
+	e.known[id] = epoch
+	return epoch, nil
+}
+
+func (e *epochs) close() {
+	e.stop()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	// Nobody tells of writes any more: nothing may be remembered.
+	clear(e.known)
+	e.closed = true
+}

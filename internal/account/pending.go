@@ -1,0 +1,110 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/stepgate/stepgate/internal/audit"
+)
+
+// doubleClick is how long after a challenge was opened the same request from a
+// browser that does not know its own secret yet is taken for the same click.
+const doubleClick = 10 * time.Second
+
+// Interruption is a request for which a challenge is wanted.
+type Interruption struct {
+	// Rules and Fingerprint say what is interrupted: the same two mean the same
+	// challenge.
+	Rules, Fingerprint string
+	// Binding and Browser as in Pending.
+	Binding, Browser string
+	// FirstMet tells that the browser showed no secret; Browser is then the hash of
+	// the one that it will be given if this opens a challenge with the id ID.
+	FirstMet bool
+	// Exclusive closes other challenges of the same rules, session and browser: the
+	// request has changed, and what was shown before must not be approved any more
+	// (OWASP Transaction Authorization 2.6).
+	Exclusive bool
+	// ID is the id that a new challenge takes; 128 random bits.
+	ID string
+	// Lifetime is how long a new challenge is open.
+	Lifetime time.Duration
+}
+
+// Opened is the outcome of Open.
+type Opened struct {
+	// Pending is the challenge, new or found again.
+	Pending Pending
+	// New tells which.
+	New bool
+	// Closed are the challenges that had to give way.
+	Closed []string
+}
+
+// Open returns the open challenge for an interruption, or opens one. The same
+// interruption finds the same challenge however often and however parallel it
+// comes. Beyond MaxPending the oldest gives way; no budget is reset by that.
+func (b *Book) Open(ctx context.Context, id ID, in Interruption) (Opened, error) {
+	var out Opened
+	err := b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
+		out = Opened{}
+		now := b.now()
+		if p := a.find(in, now); p != nil {
+			out.Pending = *p
+			return nil, errUnchanged
+		}
+		var events []audit.Event
+		drop := func(p Pending) {
+			a.dropPending(p.ID)
+			out.Closed = append(out.Closed, p.ID)
+			events = append(events, audit.Event{Name: audit.ChallengeReplaced, Challenge: p.ID, Rule: p.Rules})
+		}
+		for _, p := range append([]Pending(nil), a.Pending...) {
+			if in.Exclusive && p.Rules == in.Rules && p.Binding == in.Binding && p.Browser == in.Browser {
+				drop(p)
+			}
+		}
+		for len(a.Pending) >= MaxPending {
+			drop(a.Pending[0])
+		}
+		out.New = true
+		out.Pending = Pending{
+			ID: in.ID, Rules: in.Rules, Fingerprint: in.Fingerprint, Binding: in.Binding, Browser: in.Browser,
+			Opened: now, Expires: now.Add(in.Lifetime),
+		}
+		a.Pending = append(a.Pending, out.Pending)
+		return append(events, audit.Event{Name: audit.ChallengeOpened, Challenge: in.ID, Rule: in.Rules}), nil
+	})
+	if err != nil {
+		return Opened{}, fmt.Errorf("opening challenge: %w", err)
+	}
+	return out, nil
+}
+
+func (a *Account) find(in Interruption, now time.Time) *Pending {
+	for i := range a.Pending {
+		p := &a.Pending[i]
+		if p.Rules != in.Rules || p.Fingerprint != in.Fingerprint || p.Binding != in.Binding {
+			continue
+		}
+		if p.Browser == in.Browser || in.FirstMet && p.Browser != "" && now.Sub(p.Opened) < doubleClick {
+			return p
+		}
+	}
+	return nil
+}
+
+// CloseChallenge drops an open challenge: no answer to it is looked at any more. name
+// says why; closing what is not open writes nothing.
+func (b *Book) CloseChallenge(ctx context.Context, id ID, challenge string, name audit.Name) error {
+	return b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
+		p := a.pending(challenge)
+		if p == nil {
+			return nil, errUnchanged
+		}
+		event := audit.Event{Name: name, Challenge: challenge, Rule: p.Rules}
+		a.dropPending(challenge)
+		return []audit.Event{event}, nil
+	})
+}

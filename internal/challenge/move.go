@@ -1,0 +1,132 @@
+package challenge
+
+import (
+	"context"
+	"time"
+
+	"github.com/stepgate/stepgate/internal/held"
+	"github.com/stepgate/stepgate/policy"
+)
+
+// Send is the outcome of ReserveSend.
+type Send struct {
+	// Challenge as it is now.
+	Challenge *Challenge
+	// Granted tells that the caller, and nobody else, is to send Code now.
+	Granted bool
+	Code    string
+	// Validity is how much life Code has.
+	Validity time.Duration
+}
+
+// ReserveSend reserves the next SMS of a challenge. first reserves only the very
+// first one, however many ask for it. A reservation is spent whether or not the
+// message goes out: a provider that failed may have sent it all the same.
+func (b *Book) ReserveSend(ctx context.Context, id string, first bool) (Send, error) {
+	var out Send
+	c, err := b.update(ctx, id, func(c *Challenge) (*Challenge, error) {
+		out = Send{}
+		if c == nil {
+			return nil, ErrNotFound
+		}
+		now := b.now()
+		switch {
+		case c.State(now) != Pending, !c.Accepts(policy.SMS), c.Sends >= MaxSends,
+			first && c.Sends > 0,
+			c.Sends > 0 && now.Before(c.ResendAt()):
+			return c, errUnchanged
+		}
+		// The same code while it has life left: a message that comes late is still
+		// good, and a duplicate does no harm.
+		if c.Sends == 0 {
+			c.CodeFrom = now
+		} else if c.CodeFrom.Add(CodeLifetime).Sub(now) < sameCode {
+			c.Generation++
+			c.CodeFrom = now
+		}
+		c.Sends++
+		c.LastSend, c.NotSent = now, false
+		out.Granted = true
+		return c, nil
+	})
+	if err != nil {
+		return Send{}, err
+	}
+	out.Challenge = c
+	if out.Granted {
+		if out.Code, err = b.code(c); err != nil {
+			return Send{}, err
+		}
+		out.Validity = c.CodeFrom.Add(CodeLifetime).Sub(b.now())
+	}
+	return out, nil
+}
+
+// MarkNotSent notes that the last reserved SMS was not handed to a provider.
+func (b *Book) MarkNotSent(ctx context.Context, id string) (*Challenge, error) {
+	return b.update(ctx, id, func(c *Challenge) (*Challenge, error) {
+		if c == nil {
+			return nil, ErrNotFound
+		}
+		c.NotSent = true
+		return c, nil
+	})
+}
+
+// Pass moves a pending challenge to passed, after the account has said that the
+// answer is right. release moves it on to released in the same step and gives
+// back what it held. It reports whether it was this call that moved it.
+func (b *Book) Pass(ctx context.Context, id string, by policy.Factor, release bool) (c *Challenge, request *held.Request, moved bool, err error) {
+	c, err = b.update(ctx, id, func(c *Challenge) (*Challenge, error) {
+		moved, request = false, nil
+		if c == nil {
+			return nil, ErrNotFound
+		}
+		now := b.now()
+		if c.State(now) != Pending {
+			return c, errUnchanged
+		}
+		moved = true
+		c.Moved, c.PassedBy, c.PassedAt = Passed, by, now
+		if release {
+			c.Moved, request, c.Held = Released, c.Held, nil
+		}
+		return c, nil
+	})
+	return c, request, moved, err
+}
+
+// Take moves a passed challenge to released and gives back what it held, if
+// anything. It reports whether it was this call that moved it, so of many that
+// ask only one goes on (invariants I3 and I4). A challenge that was passed can be
+// taken until its deadline.
+func (b *Book) Take(ctx context.Context, id string) (c *Challenge, request *held.Request, moved bool, err error) {
+	c, err = b.update(ctx, id, func(c *Challenge) (*Challenge, error) {
+		moved, request = false, nil
+		if c == nil {
+			return nil, ErrNotFound
+		}
+		if c.Moved != Passed || !b.now().Before(c.Expires) {
+			return c, errUnchanged
+		}
+		moved = true
+		c.Moved, request, c.Held = Released, c.Held, nil
+		return c, nil
+	})
+	return c, request, moved, err
+}
+
+// End moves a challenge that is pending or passed to one of Cancelled, Replaced
+// and UsedUp, and drops what it holds.
+func (b *Book) End(ctx context.Context, id string, to State) (*Challenge, error) {
+	return b.update(ctx, id, func(c *Challenge) (*Challenge, error) {
+		if c == nil {
+			return nil, ErrNotFound
+		}
+		if c.Moved != Pending && c.Moved != Passed {
+			return c, errUnchanged
+		}
+		c.Moved, c.Held = to, nil
+		return c, nil
+	})
+}
