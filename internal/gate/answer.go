@@ -1,0 +1,378 @@
+package gate
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stepgate/stepgate/challengepages"
+	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/challenge"
+	"github.com/stepgate/stepgate/internal/factor"
+	"github.com/stepgate/stepgate/internal/grant"
+	"github.com/stepgate/stepgate/internal/held"
+	"github.com/stepgate/stepgate/policy"
+)
+
+// answerForm takes the form of a challenge page at a URL that needs no identity
+// otherwise.
+func (g *Gate) answerForm(w http.ResponseWriter, r *http.Request, o own, form url.Values, next Next) error {
+	if err := g.origin.Check(r); err != nil {
+		return g.refuse(w, r, o, refusal{
+			status: http.StatusForbidden, problem: "cross-site", title: "The request came from another site",
+			page: challengepages.Outcome{Kind: challengepages.OutcomeCrossSite}, event: audit.RequestCrossSite,
+		})
+	}
+	who, err := g.identify(r, o)
+	if err != nil {
+		return g.refuseCaller(w, r, o, nil, err)
+	}
+	return g.answerFormAs(w, r, who, form, next)
+}
+
+// answerFormAs acts on the form of a challenge page.
+func (g *Gate) answerFormAs(w http.ResponseWriter, r *http.Request, who *caller, form url.Values, next Next) error {
+	// Early data can be replayed by whoever recorded it (RFC 8446 section 8).
+	if r.TLS != nil && !r.TLS.HandshakeComplete {
+		w.WriteHeader(http.StatusTooEarly)
+		return nil
+	}
+	ctx := r.Context()
+	ch, err := who.backend.Challenges.Get(ctx, form.Get(challengepages.FieldChallenge))
+	if isNotFound(err) {
+		return g.page(w, r, who.own, http.StatusGone, challengepages.Outcome{Kind: challengepages.OutcomeExpired, Link: "/"})
+	}
+	if err != nil {
+		return g.unavailable(w, r, who.own, err)
+	}
+	if !who.owns(ch, r.Host) {
+		g.observe(r, audit.Event{Name: audit.ChallengeForeign, Subject: string(who.id), Challenge: ch.ID})
+		return g.page(w, r, who.own, http.StatusForbidden, challengepages.Outcome{Kind: challengepages.OutcomeForeign, Link: "/"})
+	}
+	f := policy.Factor(form.Get(challengepages.FieldFactor))
+	switch form.Get(challengepages.FieldAction) {
+	case challengepages.ActionAnswer:
+		return g.answerPage(w, r, who, ch, f, form.Get(challengepages.FieldCode), next)
+	case challengepages.ActionContinue:
+		return g.continuePage(w, r, who, ch, next)
+	case challengepages.ActionSend:
+		return g.sendPage(w, r, who, ch, false)
+	case challengepages.ActionUse:
+		if f == policy.SMS {
+			return g.sendPage(w, r, who, ch, true)
+		}
+		return g.again(w, r, who, ch, shown{factor: f})
+	case challengepages.ActionLanguage:
+		if lang, ok := g.Pages.Lang(form.Get(challengepages.FieldLanguage)); ok {
+			setCookie(w, r, cookieLanguage, string(lang), browserLifetime)
+			who.own.language = string(lang)
+		}
+		return g.again(w, r, who, ch, shown{factor: f})
+	case challengepages.ActionCancel:
+		return g.cancelPage(w, r, who, ch, challengepages.OutcomeCancelled)
+	case challengepages.ActionNotMe:
+		return g.cancelPage(w, r, who, ch, challengepages.OutcomeReported)
+	default:
+		return g.page(w, r, who.own, http.StatusBadRequest, challengepages.Outcome{Kind: challengepages.OutcomeInvalidForm})
+	}
+}
+
+// try looks at one answer. What the account says is final; the challenge only
+// follows it.
+func (g *Gate) try(ctx context.Context, who *caller, ch *challenge.Challenge, f policy.Factor, code string) (account.Result, error) {
+	if !ch.Accepts(f) {
+		return account.Result{Verdict: account.Unusable}, nil
+	}
+	b := who.backend
+	answer := account.Answer{Challenge: ch.ID, Factor: f, Code: code, Skew: g.skew}
+	if f != policy.RecoveryKey {
+		normal, ok := factor.NormalizeCode(code)
+		if !ok {
+			return g.malformed(ctx, who, ch)
+		}
+		answer.Code = normal
+	} else if _, err := factor.ParseRecoveryKey(code); err != nil {
+		return g.malformed(ctx, who, ch)
+	}
+	if f == policy.SMS {
+		expected, err := b.Challenges.Code(ch)
+		if err != nil {
+			return account.Result{}, err
+		}
+		answer.Expected = expected
+	}
+	result, err := b.Accounts.Answer(ctx, who.id, answer)
+	if err != nil {
+		return account.Result{}, err
+	}
+	if result.Verdict == account.UsedUp {
+		if _, err := b.Challenges.End(ctx, ch.ID, challenge.UsedUp); err != nil {
+			return account.Result{}, err
+		}
+	}
+	return result, nil
+}
+
+// malformed is the result for what cannot be a code. It is compared with
+// nothing, so it spends no attempt.
+func (g *Gate) malformed(ctx context.Context, who *caller, ch *challenge.Challenge) (account.Result, error) {
+	a, err := who.backend.Accounts.Get(ctx, who.id)
+	if err != nil {
+		return account.Result{}, err
+	}
+	left := a.AttemptsLeft(ch.ID)
+	if left == 0 {
+		return account.Result{Verdict: account.Gone}, nil
+	}
+	return account.Result{Verdict: account.Wrong, AttemptsLeft: left}, nil
+}
+
+// observeAnswer reports what became of an answer.
+func (g *Gate) observeAnswer(r *http.Request, who *caller, ch *challenge.Challenge, f policy.Factor, v account.Verdict) {
+	names := map[account.Verdict]audit.Name{
+		account.Right: audit.ChallengePassed, account.Wrong: audit.ChallengeWrong, account.Used: audit.ChallengeWrong,
+		account.UsedUp: audit.ChallengeUsedUp, account.TryLater: audit.ChallengeTryLater, account.Disabled: audit.ChallengeTryLater,
+	}
+	if name, ok := names[v]; ok {
+		g.observe(r, audit.Event{
+			Name: name, Subject: string(who.id), Challenge: ch.ID, Rule: strings.Join(ch.Rules, "+"), Factor: string(f),
+		})
+	}
+}
+
+func (g *Gate) answerPage(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, f policy.Factor, code string, next Next) error {
+	if ch.State(g.Now()) != challenge.Pending {
+		return g.again(w, r, who, ch, shown{})
+	}
+	if strings.TrimSpace(code) == "" {
+		return g.again(w, r, who, ch, shown{factor: f, problem: challengepages.ProblemEmptyCode})
+	}
+	result, err := g.try(r.Context(), who, ch, f, code)
+	if err != nil {
+		return g.unavailable(w, r, who.own, err)
+	}
+	g.observeAnswer(r, who, ch, f, result.Verdict)
+	again := shown{factor: f, retryAt: result.RetryAt}
+	switch result.Verdict {
+	case account.Right:
+		return g.passPage(w, r, who, ch, f, result, next)
+	case account.Wrong:
+		again.problem = challengepages.ProblemWrongCode
+		if f == policy.SMS && ch.CodeExpired(g.Now()) {
+			again.problem = challengepages.ProblemCodeExpired
+		}
+	case account.Used:
+		again.problem = challengepages.ProblemUsedCode
+	case account.TryLater:
+		again.problem = challengepages.ProblemTryLater
+	case account.UsedUp, account.Gone:
+		// Another copy of this very form may have been the right answer just now.
+		if ch, err = who.backend.Challenges.Get(r.Context(), ch.ID); err != nil {
+			return g.unavailable(w, r, who.own, err)
+		}
+	case account.Disabled:
+		return g.page(w, r, who.own, http.StatusForbidden, challengepages.Outcome{Kind: challengepages.OutcomeFactorsDisabled})
+	case account.Unusable:
+		again.factor = ""
+	}
+	return g.again(w, r, who, ch, again)
+}
+
+// passPage moves the challenge on after a right answer and lets the player go on
+// to where they were going.
+func (g *Gate) passPage(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, f policy.Factor, result account.Result, next Next) error {
+	// A new recovery key is shown before anything else, or it would be lost.
+	showKey := result.RecoveryKey != ""
+	goesOn := ch.Held != nil || ch.Return != ""
+	ch, request, moved, err := who.backend.Challenges.Pass(r.Context(), ch.ID, f, goesOn && !showKey)
+	if err != nil {
+		return g.unavailable(w, r, who.own, err)
+	}
+	if !moved {
+		return g.again(w, r, who, ch, shown{})
+	}
+	if showKey {
+		return g.page(w, r, who.own, http.StatusOK, challengepages.RecoveryKey{
+			Key: result.RecoveryKey, Used: true, Action: g.target(r), Method: "post",
+			Hidden: []challengepages.Hidden{
+				{Name: challengepages.FieldChallenge, Value: ch.ID},
+				{Name: challengepages.FieldAction, Value: challengepages.ActionContinue},
+			},
+		})
+	}
+	return g.complete(w, r, who, ch, request, next)
+}
+
+// continuePage goes on after the new recovery key was shown.
+func (g *Gate) continuePage(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, next Next) error {
+	if ch.Held == nil && ch.Return == "" {
+		return g.again(w, r, who, ch, shown{})
+	}
+	ch, request, moved, err := who.backend.Challenges.Take(r.Context(), ch.ID)
+	if err != nil {
+		return g.unavailable(w, r, who.own, err)
+	}
+	if !moved {
+		return g.again(w, r, who, ch, shown{})
+	}
+	return g.complete(w, r, who, ch, request, next)
+}
+
+// complete gives the caller what a passed challenge opens, and sends on what was
+// held. It runs once for a challenge.
+func (g *Gate) complete(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, request *held.Request, next Next) error {
+	if err := g.giveGrant(w, r, who, ch); err != nil {
+		return g.unavailable(w, r, who.own, err)
+	}
+	switch {
+	case request != nil:
+		restored, err := request.Restore(r)
+		if err != nil {
+			return g.page(w, r, who.own, http.StatusBadRequest, challengepages.Outcome{Kind: challengepages.OutcomeCannotHold})
+		}
+		ctx := context.WithValue(r.Context(), releaseKey{}, &release{challenge: ch, own: who.own})
+		return next.Release(w, restored.WithContext(ctx))
+	case sameSitePath(ch.Return):
+		w.Header().Set("Cache-Control", "no-store")
+		http.Redirect(w, r, ch.Return, http.StatusSeeOther)
+		return nil
+	default:
+		return g.page(w, r, who.own, http.StatusOK, challengepages.Outcome{Kind: challengepages.OutcomeConfirmed})
+	}
+}
+
+// giveGrant sets the step-up cookie for the groups that a passed challenge
+// opens, beside those that an earlier grant still opens.
+func (g *Gate) giveGrant(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge) error {
+	if len(ch.Opens) == 0 {
+		return nil
+	}
+	bound := who.bound
+	bound.Epoch = ch.Epoch
+	now := g.Now()
+	gr := grant.Grant{Bound: bound}
+	var old grant.Grant
+	if who.own.grant != "" && who.backend.Grants.Decode(who.own.grant, &old) == nil && old.Fits(&bound) {
+		gr.Entries = slices.Clone(old.Entries)
+	}
+	for _, o := range ch.Opens {
+		gr.Add(grant.Entry{
+			Group: grant.HashOf(o.Group), Factor: ch.PassedBy, At: ch.PassedAt, Expires: ch.PassedAt.Add(grantAge(o)),
+		}, now)
+	}
+	return g.setGrant(w, r, who.backend, &gr)
+}
+
+func (g *Gate) sendPage(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, first bool) error {
+	if ch.State(g.Now()) != challenge.Pending || !ch.Accepts(policy.SMS) {
+		return g.again(w, r, who, ch, shown{})
+	}
+	sends := ch.Sends
+	ch, err := g.sendCode(r, who, ch, first)
+	if err != nil {
+		return g.unavailable(w, r, who.own, err)
+	}
+	again := shown{factor: policy.SMS}
+	if ch.Sends == sends && !first {
+		again.problem = challengepages.ProblemSendLater
+	}
+	return g.again(w, r, who, ch, again)
+}
+
+func (g *Gate) cancelPage(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, kind challengepages.OutcomeKind) error {
+	ch, err := g.cancel(r, who, ch)
+	if err != nil {
+		return g.unavailable(w, r, who.own, err)
+	}
+	if ch.State(g.Now()) != challenge.Cancelled {
+		return g.again(w, r, who, ch, shown{})
+	}
+	return g.page(w, r, who.own, http.StatusOK, challengepages.Outcome{Kind: kind, Link: "/"})
+}
+
+// cancel drops a challenge and what it holds.
+func (g *Gate) cancel(r *http.Request, who *caller, ch *challenge.Challenge) (*challenge.Challenge, error) {
+	if err := who.backend.Accounts.CloseChallenge(r.Context(), who.id, ch.ID, audit.ChallengeCancelled); err != nil {
+		return nil, err
+	}
+	g.observe(r, audit.Event{Name: audit.ChallengeCancelled, Subject: string(who.id), Challenge: ch.ID})
+	return who.backend.Challenges.End(r.Context(), ch.ID, challenge.Cancelled)
+}
+
+// shown is how a challenge page differs from its first showing.
+type shown struct {
+	status  int
+	factor  policy.Factor
+	problem challengepages.Problem
+	retryAt time.Time
+}
+
+// again shows a challenge once more, or how it ended.
+func (g *Gate) again(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, s shown) error {
+	a, err := who.backend.Accounts.Get(r.Context(), who.id)
+	if err != nil {
+		return g.unavailable(w, r, who.own, err)
+	}
+	if s.status == 0 {
+		s.status = http.StatusUnauthorized
+		if s.problem != challengepages.ProblemNone {
+			s.status = http.StatusUnprocessableEntity
+		}
+	}
+	return g.showChallenge(w, r, who, ch, a, s)
+}
+
+// showChallenge writes the challenge page, or the page that says how the
+// challenge ended.
+func (g *Gate) showChallenge(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, a *account.Account, s shown) error {
+	now := g.Now()
+	state := ch.State(now)
+	left := a.AttemptsLeft(ch.ID)
+	if state == challenge.Pending && left == 0 {
+		// The account has closed it: its factors have changed, or a crash came between
+		// the two writes of an answer. Either way no answer can pass it.
+		state = challenge.Expired
+	}
+	if kind, ended := outcomes[state]; ended {
+		return g.page(w, r, who.own, http.StatusGone, challengepages.Outcome{Kind: kind, Link: "/"})
+	}
+	if !ch.Accepts(s.factor) {
+		s.factor = ch.Factors[0]
+	}
+	page := challengepages.Challenge{
+		ID: ch.ID, Action: g.target(r), Rule: strings.Join(ch.Rules, "+"), Factor: string(s.factor),
+		AttemptsLeft: left, Problem: s.problem, RetryAt: s.retryAt, Expires: ch.Expires, Held: ch.Held != nil,
+	}
+	for _, d := range ch.Details {
+		page.Details = append(page.Details, challengepages.Detail(d))
+	}
+	for _, f := range ch.Factors {
+		if f != s.factor {
+			page.Others = append(page.Others, string(f))
+		}
+	}
+	if ch.Accepts(policy.SMS) {
+		page.Phone, page.Sent, page.ResendAt = ch.Phone.Mask(), ch.Sends > 0 && !ch.NotSent, ch.ResendAt()
+		if ch.NotSent && s.problem == challengepages.ProblemNone && s.factor == policy.SMS {
+			page.Problem = challengepages.ProblemNotSent
+		}
+	}
+	if until := a.NotBefore(s.factor); page.Problem == challengepages.ProblemNone && now.Before(until) {
+		page.Problem, page.RetryAt = challengepages.ProblemTryLater, until
+	}
+	return g.page(w, r, who.own, s.status, page)
+}
+
+// outcomes are the pages of the states in which a challenge has ended.
+var outcomes = map[challenge.State]challengepages.OutcomeKind{
+	challenge.Passed:    challengepages.OutcomeConfirmed,
+	challenge.Released:  challengepages.OutcomeAlreadyDone,
+	challenge.Cancelled: challengepages.OutcomeCancelled,
+	challenge.Replaced:  challengepages.OutcomeReplaced,
+	challenge.UsedUp:    challengepages.OutcomeUsedUp,
+	challenge.Expired:   challengepages.OutcomeExpired,
+}

@@ -1,0 +1,237 @@
+package gate
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/stepgate/stepgate/internal/grant"
+	"github.com/stepgate/stepgate/internal/seal"
+)
+
+var cryptoRand io.Reader = rand.Reader
+
+// The gate's own cookies. Over TLS their names carry the prefix __Host-, so that
+// no other host and no unencrypted answer can set them (RFC 6265bis section
+// 4.1.3.2).
+const (
+	cookieGrant    = "stepgate-grant"
+	cookieBrowser  = "stepgate-browser"
+	cookieLanguage = "stepgate-language"
+	hostPrefix     = "__Host-"
+)
+
+// headerChallenge names the passed challenge whose approval a repeated request
+// uses.
+const headerChallenge = "Step-Up-Challenge"
+
+// browserLifetime is how long a browser keeps its secret: as long as browsers
+// keep any cookie.
+const browserLifetime = 400 * 24 * time.Hour
+
+// own is what a request carried for the gate itself.
+type own struct {
+	grant, browser, language, challenge string
+	// release is set where the request is one that the gate itself restored.
+	release *release
+}
+
+// takeOwn takes the gate's own cookies and headers off a request: the site never
+// sees them, and what claims to be ours but came from outside ends here.
+func takeOwn(r *http.Request) own {
+	var o own
+	for name, values := range r.Header {
+		if !isOwnHeader(name) {
+			continue
+		}
+		if name == headerChallenge && len(values) == 1 {
+			o.challenge = values[0]
+		}
+		delete(r.Header, name)
+	}
+	lines := r.Header["Cookie"]
+	for i, line := range lines {
+		if !strings.Contains(line, "stepgate-") {
+			continue
+		}
+		kept := o.takeCookies(line, isPlainLoopback(r))
+		fresh := make([]string, 0, len(lines))
+		fresh = append(append(fresh, lines[:i]...), kept)
+		lines = append(fresh, lines[i+1:]...)
+		r.Header["Cookie"] = lines
+	}
+	if len(lines) == 1 && lines[0] == "" {
+		delete(r.Header, "Cookie")
+	}
+	return o
+}
+
+// isOwnHeader reports whether a header's name begins with Step-Up-, in any case
+// and with either separator.
+func isOwnHeader(name string) bool {
+	const prefix = "step-up-"
+	if len(name) < len(prefix) {
+		return false
+	}
+	for i := range len(prefix) {
+		c := name[i] | 0x20
+		if name[i] == '-' || name[i] == '_' {
+			c = '-'
+		}
+		if c != prefix[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// takeCookies returns a Cookie header without our cookies, whose values it
+// keeps. The others stay byte for byte. A cookie of ours that is there twice
+// counts as absent: we cannot know which one we set.
+func (o *own) takeCookies(line string, plain bool) string {
+	var kept strings.Builder
+	kept.Grow(len(line))
+	for rest := line; rest != ""; {
+		var part string
+		part, rest, _ = strings.Cut(rest, ";")
+		name, value, _ := strings.Cut(strings.Trim(part, " \t"), "=")
+		if into := o.slot(name, plain); into != nil {
+			if *into != "" {
+				value = duplicated
+			}
+			*into = value
+			continue
+		}
+		if isOurs(name) {
+			continue
+		}
+		if kept.Len() == 0 {
+			part = strings.TrimLeft(part, " \t")
+		} else {
+			kept.WriteByte(';')
+		}
+		kept.WriteString(part)
+	}
+	return kept.String()
+}
+
+// duplicated is a value that no cookie of ours can have.
+const duplicated = "\x00"
+
+// slot returns where the value of a cookie of ours goes; nil for others and for
+// ours under the name that does not count on this connection.
+func (o *own) slot(name string, plain bool) *string {
+	bare, prefixed := strings.CutPrefix(name, hostPrefix)
+	if prefixed == plain {
+		return nil
+	}
+	switch bare {
+	case cookieGrant:
+		return &o.grant
+	case cookieBrowser:
+		return &o.browser
+	case cookieLanguage:
+		return &o.language
+	default:
+		return nil
+	}
+}
+
+func isOurs(name string) bool {
+	switch strings.TrimPrefix(name, hostPrefix) {
+	case cookieGrant, cookieBrowser, cookieLanguage:
+		return true
+	default:
+		return false
+	}
+}
+
+// isPlainLoopback reports whether the browser talks to us unencrypted on its own
+// machine, as with the demo: some browsers refuse __Host- and Secure there. The
+// Host header cannot be made to lie by anybody but the client itself, and the
+// value of our cookies is signed or secret whatever their name.
+func isPlainLoopback(r *http.Request) bool {
+	if r.TLS != nil {
+		return false
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return ip != nil && ip.IsLoopback()
+}
+
+// setCookie sets one of our cookies (R40).
+func setCookie(w http.ResponseWriter, r *http.Request, name, value string, life time.Duration) {
+	c := &http.Cookie{
+		Name: hostPrefix + name, Value: value, Path: "/", MaxAge: int(life / time.Second),
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
+	if isPlainLoopback(r) {
+		c.Name, c.Secure = name, false
+	}
+	http.SetCookie(w, c)
+}
+
+// setGrant sets the step-up cookie.
+func (g *Gate) setGrant(w http.ResponseWriter, r *http.Request, b *Backend, gr *grant.Grant) error {
+	value, err := b.Grants.Encode(gr)
+	if err != nil {
+		return err
+	}
+	setCookie(w, r, cookieGrant, value, gr.Ends().Sub(g.Now()))
+	return nil
+}
+
+// browserHash returns the keyed hash under which a browser's secret is kept;
+// empty if the secret is none of ours in form.
+func browserHash(ring *seal.Ring, secret string) string {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(secret)
+	if err != nil || len(raw) != 16 {
+		return ""
+	}
+	sum := ring.MAC(seal.Browser, "hash", secret)
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// firstSecret returns the secret for a browser that shows none when a challenge
+// is opened. It follows from the challenge's id, so that the two requests of a
+// double click get the same one without its being stored.
+func firstSecret(ring *seal.Ring, challengeID string) string {
+	sum := ring.MAC(seal.Browser, "secret", challengeID)
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// newSecret draws a secret for a browser that shows none.
+func (g *Gate) newSecret() (string, error) {
+	var secret [16]byte
+	if _, err := io.ReadFull(g.Rand, secret[:]); err != nil {
+		return "", fmt.Errorf("drawing a browser secret: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(secret[:]), nil
+}
+
+func remoteHost(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
+// audience returns the host that a grant is for, without port, in lower case.
+func audience(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	return strings.ToLower(host)
+}

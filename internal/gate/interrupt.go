@@ -1,0 +1,272 @@
+package gate
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stepgate/stepgate/challengepages"
+	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/challenge"
+	"github.com/stepgate/stepgate/internal/held"
+	"github.com/stepgate/stepgate/policy"
+	"github.com/stepgate/stepgate/sms"
+)
+
+// unenrolledFirst lets a player without a factor bind the first one: after a
+// code to the phone that the site knows, or under a hold (invariant I6). It is
+// how the settings are protected, and can not be configured for a rule.
+const unenrolledFirst policy.Unenrolled = "first_enrolment"
+
+// means is how a player can answer a challenge.
+type means struct {
+	factors  []policy.Factor
+	phone    sms.Number
+	enrolled bool
+}
+
+// interrupt answers a request whose rules are not met: with a challenge, or with
+// the reason why there can be none.
+func (g *Gate) interrupt(w http.ResponseWriter, r *http.Request, who *caller, unmet []*policy.Rule, rt *route) error {
+	need := policy.Require(unmet)
+	a, err := who.backend.Accounts.Get(r.Context(), who.id)
+	if err != nil {
+		return g.unavailable(w, r, who.own, err)
+	}
+	no := refusal{status: http.StatusForbidden, rules: unmet, who: who}
+	if g.Now().Before(a.HeldUntil) && need.Unenrolled != unenrolledFirst {
+		no.problem, no.title, no.event = "on-hold", "Closed for a cooling-off time after a security change", audit.RequestOnHold
+		no.page = challengepages.Outcome{Kind: challengepages.OutcomeOnHold, RetryAt: a.HeldUntil, Link: "/"}
+		no.retryAt = a.HeldUntil
+		return g.refuse(w, r, who.own, no)
+	}
+	how := g.means(a, who, need)
+	if len(how.factors) > 0 {
+		if held.Unholdable(r) {
+			return g.refuseUnholdable(w, r, who, unmet)
+		}
+		return g.challenge(w, r, who, a, need, how, unmet, rt.next)
+	}
+	switch {
+	case !a.Enrolled() && (need.Unenrolled == policy.UnenrolledAllow || need.Unenrolled == unenrolledFirst):
+		g.observe(r, audit.Event{Name: audit.RequestUnenrolled, Subject: string(who.id), Rule: need.Name()})
+		return rt.pass(w, r, who, nil, rt.next)
+	case !a.Enrolled():
+		no.problem, no.title = "enrolment-required", "A second factor has to be set up first"
+		no.page = challengepages.Outcome{Kind: challengepages.OutcomeEnrol, Link: g.settingsURL()}
+	case slices.ContainsFunc(need.Factors, a.Disabled):
+		no.problem, no.title = "factor-disabled", "The factor was disabled after too many wrong answers"
+		no.page = challengepages.Outcome{Kind: challengepages.OutcomeFactorsDisabled}
+	default:
+		no.problem, no.title = "factor-required", "None of the player's factors is accepted here"
+		no.page = challengepages.Outcome{Kind: challengepages.OutcomeNoFactor, Link: g.settingsURL()}
+		no.detail = "Accepted here: " + factorNames(need.Factors) + "."
+	}
+	no.event = audit.RequestNoFactor
+	return g.refuse(w, r, who.own, no)
+}
+
+// means returns how the player can answer; no factors if not at all. The choice
+// is made here and never by the client (R7).
+func (g *Gate) means(a *account.Account, who *caller, need policy.Requirement) means {
+	accepted := need.Factors
+	if g.Sender == nil {
+		accepted = slices.DeleteFunc(slices.Clone(accepted), func(f policy.Factor) bool { return f == policy.SMS })
+	}
+	if a.Enrolled() {
+		how := means{factors: a.Usable(accepted), enrolled: true}
+		// A recovery key stands in for a factor that the rule accepts, it is none by
+		// itself.
+		if e := a.Enrolment(policy.SMS); e != nil {
+			how.phone = e.Phone
+		}
+		return how
+	}
+	toPhone := need.Unenrolled == policy.UnenrolledRegisteredPhone || need.Unenrolled == unenrolledFirst
+	if !toPhone || !slices.Contains(accepted, policy.SMS) || a.Disabled(policy.SMS) {
+		return means{}
+	}
+	phone, err := sms.ParseNumber(who.identity.Phone, g.SMSRegions)
+	if err != nil {
+		return means{}
+	}
+	return means{factors: []policy.Factor{policy.SMS}, phone: phone}
+}
+
+// challenge opens a challenge for the request, or finds the pending one, and
+// answers with it.
+func (g *Gate) challenge(w http.ResponseWriter, r *http.Request, who *caller, a *account.Account, need policy.Requirement, how means, unmet []*policy.Rule, next Next) error {
+	page := wantsPage(r)
+	hold := page && (!isSafe(r.Method) || need.SingleUse)
+	var request *held.Request
+	if hold || need.SingleUse {
+		var err error
+		if request, err = g.capture(r); err != nil {
+			return g.refuseCapture(w, r, who, unmet, err)
+		}
+	}
+	details, err := detailsOf(request, need.Details)
+	if err != nil {
+		return g.refuse(w, r, who.own, refusal{
+			status: http.StatusBadRequest, problem: "ambiguous-request", title: "The request can be understood in more than one way",
+			page:  challengepages.Outcome{Kind: challengepages.OutcomeAmbiguous},
+			event: audit.RequestAmbiguous, reason: "details", rules: unmet, who: who,
+		})
+	}
+	if need.Unenrolled == unenrolledFirst {
+		// An empty number on the settings page means the one that the site knows.
+		details = slices.DeleteFunc(details, func(d challenge.Detail) bool { return d.Value == "" })
+	}
+	ch := &challenge.Challenge{
+		Rules: need.Rules, Account: string(who.id), Binding: who.binding, Audience: audience(r.Host), Epoch: a.Epoch,
+		Factors: how.factors, SingleUse: need.SingleUse, Details: details, Phone: how.phone, Enrolled: how.enrolled,
+		Opens: openings(unmet),
+	}
+	switch {
+	case hold:
+		ch.Held = request
+	case page:
+		ch.Return = g.target(r)
+	}
+	if request != nil {
+		ch.Digest = request.Digest()
+	}
+	ch, err = g.open(w, r, who, ch, fingerprint(ch, page))
+	if err != nil {
+		return g.unavailable(w, r, who.own, err)
+	}
+	if ch.Factors[0] == policy.SMS && mayAutoSend(r) {
+		if ch, err = g.sendCode(r, who, ch, true); err != nil {
+			return g.unavailable(w, r, who.own, err)
+		}
+	}
+	g.observe(r, audit.Event{Name: audit.RequestChallenged, Subject: string(who.id), Challenge: ch.ID, Rule: need.Name()})
+	if a, err = who.backend.Accounts.Get(r.Context(), who.id); err != nil {
+		return g.unavailable(w, r, who.own, err)
+	}
+	if page {
+		return g.showChallenge(w, r, who, ch, a, shown{status: http.StatusUnauthorized})
+	}
+	return g.challengeProblem(w, r, who, ch, a, need)
+}
+
+// open opens the challenge on the account, which decides whether it is a new
+// one, and then writes it.
+func (g *Gate) open(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, fingerprint string) (*challenge.Challenge, error) {
+	ctx, b := r.Context(), who.backend
+	id, err := b.Challenges.NewID()
+	if err != nil {
+		return nil, err
+	}
+	in := account.Interruption{
+		Rules: strings.Join(ch.Rules, "+"), Fingerprint: fingerprint, Binding: who.binding, Browser: who.browser,
+		Exclusive: ch.SingleUse, ID: id, Lifetime: challenge.Lifetime,
+	}
+	if who.hasBrowser() && who.browser == "" {
+		in.FirstMet, in.Browser = true, browserHash(b.Ring, firstSecret(b.Ring, id))
+	}
+	opened, err := b.Accounts.Open(ctx, who.id, in)
+	if err != nil {
+		return nil, err
+	}
+	for _, gone := range opened.Closed {
+		if err := g.endClosed(ctx, b, gone); err != nil {
+			return nil, err
+		}
+	}
+	if in.FirstMet {
+		secret := firstSecret(b.Ring, opened.Pending.ID)
+		who.browser = browserHash(b.Ring, secret)
+		setCookie(w, r, cookieBrowser, secret, browserLifetime)
+	}
+	ch.ID, ch.Browser = opened.Pending.ID, opened.Pending.Browser
+	ch.Opened, ch.Expires = opened.Pending.Opened, opened.Pending.Expires
+	return b.Challenges.Ensure(ctx, ch)
+}
+
+// endClosed moves a challenge that the account has closed. One that was never
+// written needs no moving.
+func (g *Gate) endClosed(ctx context.Context, b *Backend, id string) error {
+	_, err := b.Challenges.End(ctx, id, challenge.Replaced)
+	if err != nil && !isNotFound(err) {
+		return err
+	}
+	return nil
+}
+
+// fingerprint identifies the interruption: what has the same one shares the
+// challenge.
+func fingerprint(ch *challenge.Challenge, page bool) string {
+	digest := base64.RawURLEncoding.EncodeToString(ch.Digest[:])
+	switch {
+	case ch.Held != nil:
+		return "held:" + digest
+	case ch.SingleUse:
+		return "once:" + digest
+	case page:
+		return "page:" + ch.Return
+	default:
+		return "api"
+	}
+}
+
+// openings are the groups that the passed challenge opens: those of the rules
+// that are not single-use.
+func openings(rules []*policy.Rule) []challenge.Opening {
+	var opens []challenge.Opening
+	for _, rule := range rules {
+		if !rule.SingleUse {
+			opens = append(opens, challenge.Opening{Group: rule.Group, MaxAge: rule.MaxAge})
+		}
+	}
+	return opens
+}
+
+// mayAutoSend reports whether the first SMS goes out by itself. A link on
+// another site must not be able to make it.
+func mayAutoSend(r *http.Request) bool {
+	return r.Header.Get("Sec-Fetch-Site") != "cross-site"
+}
+
+// wantsPage reports whether the request is a browser's navigation, whose answer
+// the player sees: the browser says so, or everything else speaks for it.
+func wantsPage(r *http.Request) bool {
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	if r.Header.Get("Authorization") != "" && strings.HasPrefix(strings.ToLower(r.Header.Get("Authorization")), "bearer ") ||
+		r.Header.Get("X-Requested-With") != "" {
+		return false
+	}
+	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		return false
+	}
+	return isSafe(r.Method) || isFormType(r.Header.Get("Content-Type"))
+}
+
+// isFormType reports whether a content type is one that an HTML form sends.
+func isFormType(contentType string) bool {
+	kind, _, _ := strings.Cut(contentType, ";")
+	switch strings.ToLower(strings.TrimSpace(kind)) {
+	case "", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain":
+		return true
+	default:
+		return false
+	}
+}
+
+func factorNames(factors []policy.Factor) string {
+	names := make([]string, len(factors))
+	for i, f := range factors {
+		names[i] = string(f)
+	}
+	return cmp.Or(strings.Join(names, ", "), "none")
+}
+
+// grantAge returns how long an opening lasts.
+func grantAge(o challenge.Opening) time.Duration { return cmp.Or(o.MaxAge, policy.DefaultMaxAge) }

@@ -1,0 +1,267 @@
+package gate
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/stepgate/stepgate/challengepages"
+	"github.com/stepgate/stepgate/identity"
+	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/challenge"
+	"github.com/stepgate/stepgate/internal/grant"
+	"github.com/stepgate/stepgate/internal/held"
+	"github.com/stepgate/stepgate/internal/seal"
+	"github.com/stepgate/stepgate/policy"
+)
+
+// route is a protected request's rules and where it goes once it may.
+type route struct {
+	rules []*policy.Rule
+	next  Next
+	// pass hands the request on. passed is the challenge that let it through, nil if
+	// a grant did or no factor was needed.
+	pass func(w http.ResponseWriter, r *http.Request, who *caller, passed *challenge.Challenge, next Next) error
+}
+
+// caller is who sent a request, as far as the gate is concerned.
+type caller struct {
+	own        own
+	backend    *Backend
+	credential identity.Credential
+	identity   identity.Identity
+	id         account.ID
+	// binding and browser are keyed hashes; browser is empty if the browser showed
+	// no secret, or has none because it is no browser.
+	binding, browser string
+	bound            grant.Bound
+}
+
+// hasBrowser reports whether the caller is bound to a browser beside its
+// session. A bearer token is never attached by a browser itself, and the apps
+// that send one need keep no cookies.
+func (c *caller) hasBrowser() bool { return c.credential.Kind != identity.Bearer }
+
+// owns reports whether a challenge was opened for this caller: the same account,
+// session, host and browser.
+func (c *caller) owns(ch *challenge.Challenge, host string) bool {
+	return ch.Account == string(c.id) && ch.Binding == c.binding && ch.Audience == audience(host) &&
+		(ch.Browser == "" && !c.hasBrowser() || ch.Browser != "" && ch.Browser == c.browser)
+}
+
+// release marks a request that the gate itself restored, with the challenge that
+// approved it and what the releasing request carried for us. It travels in the
+// request's context, where nothing from outside can put it.
+type release struct {
+	challenge *challenge.Challenge
+	own       own
+}
+
+type releaseKey struct{}
+
+// protect is the way of a request that rules apply to (design.md section 2). It
+// hands the request on only where a line below says "pass".
+func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt *route) error {
+	if rel, ok := r.Context().Value(releaseKey{}).(*release); ok {
+		o = rel.own
+		o.release = rel
+	}
+	// A form that another site made the player's browser send opens no challenge
+	// and uses no grant (R41).
+	if err := g.origin.Check(r); err != nil {
+		return g.refuse(w, r, o, refusal{
+			status: http.StatusForbidden, problem: "cross-site", title: "The request came from another site",
+			page: challengepages.Outcome{Kind: challengepages.OutcomeCrossSite}, event: audit.RequestCrossSite, rules: rt.rules,
+		})
+	}
+	who, err := g.identify(r, o)
+	if err != nil {
+		return g.refuseCaller(w, r, o, rt.rules, err)
+	}
+	if form, ok := takeForm(r); ok {
+		return g.answerFormAs(w, r, who, form, rt.next)
+	}
+	unmet, err := g.unmet(r.Context(), who, rt.rules)
+	if err != nil {
+		return g.unavailable(w, r, o, err)
+	}
+	if len(unmet) == 0 {
+		g.observe(r, audit.Event{Name: audit.RequestGranted, Subject: string(who.id), Rule: policy.Require(rt.rules).Name()})
+		return rt.pass(w, r, who, nil, rt.next)
+	}
+	passed, err := g.approval(r, who, unmet)
+	switch {
+	case isUnholdable(err):
+		return g.refuseUnholdable(w, r, who, unmet)
+	case errors.Is(err, errBody):
+		return g.refuseBody(w, r, who, unmet)
+	case err != nil:
+		return g.unavailable(w, r, o, err)
+	case passed != nil:
+		g.observe(r, audit.Event{
+			Name: audit.RequestReleased, Subject: string(who.id), Challenge: passed.ID,
+			Rule: policy.Require(unmet).Name(), Factor: string(passed.PassedBy),
+		})
+		return rt.pass(w, r, who, passed, rt.next)
+	}
+	return g.interrupt(w, r, who, unmet, rt)
+}
+
+// forward is the pass of the site's own routes.
+func (g *Gate) forward(w http.ResponseWriter, r *http.Request, _ *caller, _ *challenge.Challenge, next Next) error {
+	return g.forwardOpen(w, r, next)
+}
+
+// identify finds out who sent the request.
+func (g *Gate) identify(r *http.Request, o own) (*caller, error) {
+	b, err := g.Backend(r.Context())
+	if err != nil {
+		return nil, &unavailableError{err}
+	}
+	who := &caller{own: o, backend: b}
+	if who.credential, err = g.Identity.Credential(r); err != nil {
+		return nil, err
+	}
+	// The site may have changed its mind about this session an instant ago (a login
+	// over the same session id). What can do harm is asked anew.
+	if f, ok := g.Identity.(identity.Forgetter); ok && !isSafe(r.Method) {
+		f.Forget(who.credential)
+	}
+	if who.identity, err = g.Identity.Identify(r.Context(), r, who.credential); err != nil {
+		return nil, err
+	}
+	who.id = b.Accounts.ID(who.identity.Subject)
+	sum := b.Ring.MAC(seal.Binding, string(who.credential.Kind), who.credential.Name, who.credential.Value)
+	who.binding = base64.RawURLEncoding.EncodeToString(sum[:16])
+	who.bound = grant.Bound{
+		Subject: who.id.Hash(), Binding: grant.Hash(sum[:16]), Audience: grant.HashOf(audience(r.Host)),
+	}
+	if who.hasBrowser() && o.browser != "" {
+		who.browser = browserHash(b.Ring, o.browser)
+	}
+	return who, nil
+}
+
+// unmet returns those of the rules that the caller's grant does not satisfy.
+// Single-use rules are never satisfied by one.
+func (g *Gate) unmet(ctx context.Context, who *caller, rules []*policy.Rule) ([]*policy.Rule, error) {
+	if who.own.grant == "" {
+		return rules, nil
+	}
+	var gr grant.Grant
+	if who.backend.Grants.Decode(who.own.grant, &gr) != nil {
+		return rules, nil
+	}
+	epoch, err := who.backend.Accounts.Epoch(ctx, who.id)
+	if err != nil {
+		return nil, err
+	}
+	who.bound.Epoch = epoch
+	if !gr.Fits(&who.bound) {
+		return rules, nil
+	}
+	var unmet []*policy.Rule
+	now := g.Now()
+	for _, rule := range rules {
+		if rule.SingleUse || !gr.Opens(g.groups[rule.Name], rule.Factors, rule.MaxAge, now) {
+			unmet = append(unmet, rule)
+		}
+	}
+	return unmet, nil
+}
+
+// errBody says that a request's body could not be read.
+var errBody = errors.New("reading request body")
+
+// approval returns the passed challenge that approves exactly this request, or
+// nil. An approval that is named in a header is used up by this.
+func (g *Gate) approval(r *http.Request, who *caller, unmet []*policy.Rule) (*challenge.Challenge, error) {
+	if who.own.release == nil && who.own.challenge == "" {
+		return nil, nil
+	}
+	request, err := g.capture(r)
+	if err != nil {
+		return nil, err
+	}
+	a, err := who.backend.Accounts.Get(r.Context(), who.id)
+	if err != nil {
+		return nil, err
+	}
+	fits := func(ch *challenge.Challenge) bool {
+		return who.owns(ch, r.Host) && ch.Epoch == a.Epoch && covers(ch, unmet) && ch.Digest == request.Digest()
+	}
+	if rel := who.own.release; rel != nil {
+		// Compared again at the last moment: what goes on is what was shown (R13).
+		if fits(rel.challenge) {
+			return rel.challenge, nil
+		}
+		return nil, nil
+	}
+	ch, err := who.backend.Challenges.Get(r.Context(), who.own.challenge)
+	if errors.Is(err, challenge.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !who.owns(ch, r.Host) {
+		g.observe(r, audit.Event{Name: audit.ChallengeForeign, Subject: string(who.id), Challenge: ch.ID})
+		return nil, nil
+	}
+	if !fits(ch) {
+		return nil, g.tampered(r, who, ch)
+	}
+	ch, _, moved, err := who.backend.Challenges.Take(r.Context(), ch.ID)
+	if err != nil || !moved {
+		return nil, err
+	}
+	return ch, nil
+}
+
+// tampered ends a challenge that was named for another request than the one that
+// it showed: whatever code was sent for it is void (R11).
+func (g *Gate) tampered(r *http.Request, who *caller, ch *challenge.Challenge) error {
+	if state := ch.State(g.Now()); state != challenge.Pending && state != challenge.Passed {
+		return nil
+	}
+	g.observe(r, audit.Event{Name: audit.ChallengeTampered, Subject: string(who.id), Challenge: ch.ID})
+	if err := who.backend.Accounts.CloseChallenge(r.Context(), who.id, ch.ID, audit.ChallengeTampered); err != nil {
+		return err
+	}
+	_, err := who.backend.Challenges.End(r.Context(), ch.ID, challenge.Replaced)
+	return err
+}
+
+// covers reports whether a challenge was for all of the rules.
+func covers(ch *challenge.Challenge, rules []*policy.Rule) bool {
+	for _, rule := range rules {
+		if !slices.Contains(ch.Rules, rule.Name) {
+			return false
+		}
+	}
+	return true
+}
+
+// capture reads a request, with the target that the client asked for.
+func (g *Gate) capture(r *http.Request) (*held.Request, error) {
+	request, err := held.Capture(r, g.target(r), g.MaxBody)
+	if err != nil && !isUnholdable(err) {
+		return nil, errors.Join(errBody, err)
+	}
+	return request, err
+}
+
+// target returns path and query as the client asked for them.
+func (g *Gate) target(r *http.Request) string {
+	if u := g.Original(r); u != nil {
+		return u.RequestURI()
+	}
+	return r.URL.RequestURI()
+}
+
+func isUnholdable(err error) bool {
+	return errors.Is(err, held.ErrTooLarge) || errors.Is(err, held.ErrUnholdable)
+}

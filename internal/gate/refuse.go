@@ -1,0 +1,237 @@
+package gate
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stepgate/stepgate/challengepages"
+	"github.com/stepgate/stepgate/identity"
+	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/challenge"
+	"github.com/stepgate/stepgate/internal/held"
+	"github.com/stepgate/stepgate/policy"
+)
+
+// refusal is one way to say no: as a page to a player, as a problem (RFC 9457)
+// to a program.
+type refusal struct {
+	status  int
+	problem string // the last part of the problem's type
+	title   string
+	detail  string
+	page    challengepages.Outcome
+	retryAt time.Time
+
+	event  audit.Name
+	reason string
+	rules  []*policy.Rule
+	who    *caller
+}
+
+// problemType precedes the name of each problem of ours.
+const problemType = "urn:stepgate:problem:"
+
+// problem is the body of a refusal for programs (RFC 9457).
+type problem struct {
+	Type      string         `json:"type"`
+	Title     string         `json:"title"`
+	Status    int            `json:"status"`
+	Detail    string         `json:"detail,omitempty"`
+	Rule      string         `json:"rule,omitempty"`
+	Challenge *challengeJSON `json:"challenge,omitempty"`
+}
+
+// refuse answers a request that does not go on.
+func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, o own, no refusal) error {
+	e := audit.Event{Name: no.event, Reason: no.reason}
+	if len(no.rules) > 0 {
+		e.Rule = policy.Require(no.rules).Name()
+	}
+	if no.who != nil {
+		e.Subject = string(no.who.id)
+	}
+	if e.Name != "" {
+		g.observe(r, e)
+	}
+	if !no.retryAt.IsZero() {
+		w.Header().Set("Retry-After", retryAfter(no.retryAt.Sub(g.Now())))
+	}
+	if wantsPage(r) {
+		return g.page(w, r, o, no.status, no.page)
+	}
+	p := problem{Type: problemType + no.problem, Title: no.title, Status: no.status, Detail: no.detail}
+	if no.who != nil {
+		p.Rule = e.Rule
+	}
+	return writeProblem(w, p)
+}
+
+// retryAfter returns a Retry-After value, in whole seconds, at least one.
+func retryAfter(d time.Duration) string {
+	return strconv.Itoa(max(1, int((d+time.Second-1)/time.Second)))
+}
+
+func writeProblem(w http.ResponseWriter, p problem) error {
+	return writeJSON(w, p.Status, "application/problem+json", p)
+}
+
+func writeJSON(w http.ResponseWriter, status int, kind string, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", kind)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(body)+1))
+	w.WriteHeader(status)
+	// The client may be gone; there is nobody to tell.
+	_, _ = w.Write(append(body, '\n'))
+	return nil
+}
+
+// page answers with a page of ours, under the headers that keep it out of
+// caches, frames and other origins (R12, R42).
+func (g *Gate) page(w http.ResponseWriter, r *http.Request, o own, status int, p challengepages.Page) error {
+	lang := g.language(r, o)
+	body, err := g.Pages.Render(lang, p)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", string(lang))
+	h.Set("Vary", "Accept-Language, Cookie")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", g.Pages.CSP())
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+	return nil
+}
+
+// language returns the language that the player chose, or that the browser asks
+// for.
+func (g *Gate) language(r *http.Request, o own) challengepages.Lang {
+	if lang, ok := g.Pages.Lang(o.language); ok {
+		return lang
+	}
+	return g.Pages.Negotiate(r.Header.Get("Accept-Language"))
+}
+
+// unavailableError is a failure to ask whom the gate depends on.
+type unavailableError struct{ err error }
+
+func (e *unavailableError) Error() string { return e.err.Error() }
+func (e *unavailableError) Unwrap() error { return e.err }
+
+// unavailable answers a request whose state could not be read or written. It did
+// not go on, and nothing that it asked for has happened.
+func (g *Gate) unavailable(w http.ResponseWriter, r *http.Request, o own, err error) error {
+	return g.refuse(w, r, o, refusal{
+		status: http.StatusServiceUnavailable, problem: "store-unavailable", title: "Step-up authentication is not available at the moment",
+		page:  challengepages.Outcome{Kind: challengepages.OutcomeStoreDown},
+		event: audit.RequestUnavailable, reason: "store", retryAt: g.Now().Add(5 * time.Second),
+	})
+}
+
+// refuseCaller answers a request whose sender is not known. It tells nothing of
+// the rule (R70).
+func (g *Gate) refuseCaller(w http.ResponseWriter, r *http.Request, o own, rules []*policy.Rule, err error) error {
+	var store *unavailableError
+	switch {
+	case errors.Is(err, identity.ErrAnonymous):
+		return g.refuseAnonymous(w, r, o, rules)
+	case errors.Is(err, identity.ErrAmbiguous):
+		return g.refuse(w, r, o, refusal{
+			status: http.StatusBadRequest, problem: "ambiguous-session", title: "The request bears more than one session",
+			page:  challengepages.Outcome{Kind: challengepages.OutcomeAmbiguous},
+			event: audit.RequestAmbiguous, reason: "session", rules: rules,
+		})
+	case errors.As(err, &store):
+		return g.unavailable(w, r, o, err)
+	default:
+		return g.refuse(w, r, o, refusal{
+			status: http.StatusServiceUnavailable, problem: "site-unavailable", title: "The site could not be asked who is logged in",
+			page:  challengepages.Outcome{Kind: challengepages.OutcomeSiteDown},
+			event: audit.RequestUnavailable, reason: "identity", rules: rules, retryAt: g.Now().Add(5 * time.Second),
+		})
+	}
+}
+
+func (g *Gate) refuseAnonymous(w http.ResponseWriter, r *http.Request, o own, rules []*policy.Rule) error {
+	no := refusal{
+		status: http.StatusUnauthorized, problem: "login-required", title: "Nobody is logged in",
+		page:  challengepages.Outcome{Kind: challengepages.OutcomeLogin, Link: g.LoginPage},
+		event: audit.RequestAnonymous, rules: rules,
+	}
+	if g.LoginPage == "" || !wantsPage(r) || policy.Require(rules).Anonymous != policy.AnonymousLogin {
+		return g.refuse(w, r, o, no)
+	}
+	g.observe(r, audit.Event{Name: no.event, Rule: policy.Require(rules).Name()})
+	w.Header().Set("Cache-Control", "no-store")
+	// 303: whatever the method was, the login page is a page to get.
+	http.Redirect(w, r, g.LoginPage, http.StatusSeeOther)
+	return nil
+}
+
+// refuseCapture answers a request that cannot be held.
+func (g *Gate) refuseCapture(w http.ResponseWriter, r *http.Request, who *caller, rules []*policy.Rule, err error) error {
+	if isUnholdable(err) {
+		return g.refuseUnholdable(w, r, who, rules)
+	}
+	return g.refuseBody(w, r, who, rules)
+}
+
+func (g *Gate) refuseUnholdable(w http.ResponseWriter, r *http.Request, who *caller, rules []*policy.Rule) error {
+	no := refusal{
+		status: http.StatusRequestEntityTooLarge, problem: "cannot-hold", title: "The request is too large to be held for a challenge",
+		detail: "At most " + strconv.FormatInt(g.MaxBody, 10) + " bytes can be held.",
+		page:   challengepages.Outcome{Kind: challengepages.OutcomeCannotHold},
+		event:  audit.RequestUnholdable, reason: "size", rules: rules, who: who,
+	}
+	if held.Unholdable(r) {
+		no.status, no.reason = http.StatusForbidden, "kind"
+		no.title = "A request of this kind can be neither held nor shown a challenge"
+		no.detail = "Pass the challenge on an ordinary request first."
+	}
+	return g.refuse(w, r, who.own, no)
+}
+
+func (g *Gate) refuseBody(w http.ResponseWriter, r *http.Request, who *caller, rules []*policy.Rule) error {
+	return g.refuse(w, r, who.own, refusal{
+		status: http.StatusBadRequest, problem: "unreadable-body", title: "The request's body could not be read to its end",
+		page:  challengepages.Outcome{Kind: challengepages.OutcomeCannotHold},
+		event: audit.RequestUnholdable, reason: "body", rules: rules, who: who,
+	})
+}
+
+// settingsURL is where a player sets up a factor.
+func (g *Gate) settingsURL() string {
+	if g.Settings != "" {
+		return g.Settings
+	}
+	return g.Prefix + "/security"
+}
+
+func isNotFound(err error) bool { return errors.Is(err, challenge.ErrNotFound) }
+
+// sameSitePath reports whether a target is a path of this site, so that nothing
+// that we redirect to or release leads elsewhere (R43).
+func sameSitePath(target string) bool {
+	if !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") || strings.HasPrefix(target, `/\`) {
+		return false
+	}
+	u, err := url.ParseRequestURI(target)
+	return err == nil && u.Host == "" && u.Scheme == ""
+}

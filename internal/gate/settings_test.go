@@ -1,0 +1,179 @@
+package gate_test
+
+import (
+	"encoding/base32"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stepgate/stepgate/challengepages"
+)
+
+const security = "/.stepgate/security"
+
+var (
+	setupPattern = regexp.MustCompile(`name="?stepgate_setup"? value="?([A-Za-z0-9_-]{22})`)
+	uriPattern   = regexp.MustCompile(`secret=([A-Z2-7]+)`)
+)
+
+func match(t *testing.T, p *regexp.Regexp, page string) string {
+	t.Helper()
+	m := p.FindStringSubmatch(page)
+	if m == nil {
+		t.Fatalf("%s is not in the page:\n%s", p, page)
+	}
+	return m[1]
+}
+
+// confirmTOTP confirms the authenticator that a page sets up.
+func (b *browser) confirmTOTP(page string) *http.Response {
+	t := b.w.t
+	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(match(t, uriPattern, page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res := b.post(security+"/totp/confirm", challengepages.FieldSetup, match(t, setupPattern, page), challengepages.FieldCode, b.w.totp(secret))
+	b.w.clock.add(30 * time.Second)
+	return res
+}
+
+func TestInvariantI6TheFirstFactorNeedsThePhoneThatTheSiteKnows(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser("agus")
+	wantStatus(t, b.get("/account/security"), http.StatusOK)
+	res := b.post(security + "/totp")
+	wantStatus(t, res, http.StatusUnauthorized)
+	id := challengeID(t, text(t, res))
+	if got := w.phone.last(t).To.E164(); got != "+628111222333" {
+		t.Errorf("the code went to %s, want the phone that the site knows", got)
+	}
+	res = b.answer(security+"/totp", id, "sms", w.phone.last(t).Code)
+	wantStatus(t, res, http.StatusOK)
+	wantStatus(t, b.confirmTOTP(text(t, res)), http.StatusOK)
+	a, err := w.back.Accounts.Get(t.Context(), w.back.Accounts.ID("id-agus"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Enrolment("totp") == nil || !a.HeldUntil.IsZero() {
+		t.Errorf("account = %+v, want an authenticator and no hold", a.Enrolments)
+	}
+}
+
+func TestInvariantI6AFirstFactorThatOnlyTheSessionSpeaksForIsFollowedByAHold(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser("dewi")
+	wantStatus(t, b.withdraw("1"), http.StatusForbidden)
+	b.get("/account/security")
+	res := b.post(security + "/totp")
+	wantStatus(t, res, http.StatusOK)
+	wantStatus(t, b.confirmTOTP(text(t, res)), http.StatusOK)
+	wantStatus(t, b.withdraw("1"), http.StatusForbidden)
+	w.clock.add(24*time.Hour + time.Second)
+	wantStatus(t, b.withdraw("1"), http.StatusUnauthorized)
+	wantHits(t, w, 0)
+}
+
+func TestInvariantI6AStolenSessionChangesNoFactor(t *testing.T) {
+	w := newWorld(t)
+	secret, _ := w.enrolTOTP("sari")
+	thief := w.browser("sari")
+	thief.get("/account/security")
+	for _, action := range []string{"/totp", "/sms", "/off", "/recovery-key"} {
+		pairs := []string{}
+		if action == "/sms" {
+			pairs = []string{challengepages.FieldPhone, "0812 0000 1111"}
+		}
+		if res := thief.post(security+action, pairs...); res.StatusCode != http.StatusUnauthorized {
+			t.Errorf("POST %s = %d, want a challenge", action, res.StatusCode)
+		}
+	}
+	if w.phone.count() != 0 {
+		t.Error("a code was sent to somebody")
+	}
+	// A grant for another rule helps nothing.
+	b := w.browser("sari")
+	id := challengeID(t, text(t, b.get("/statement")))
+	wantStatus(t, b.answer("/statement", id, "totp", w.totp(secret)), http.StatusSeeOther)
+	wantStatus(t, b.post(security+"/off"), http.StatusUnauthorized)
+}
+
+func TestSwitchingOffNeedsACurrentFactorAndEndsGrants(t *testing.T) {
+	w := newWorld(t)
+	secret, _ := w.enrolTOTP("sari")
+	b := w.browser("sari")
+	id := challengeID(t, text(t, b.get("/statement")))
+	wantStatus(t, b.answer("/statement", id, "totp", w.totp(secret)), http.StatusSeeOther)
+	wantStatus(t, b.get("/statement"), http.StatusOK)
+	w.clock.add(30 * time.Second)
+
+	res := b.post(security + "/off")
+	wantStatus(t, res, http.StatusUnauthorized)
+	res = b.answer(security+"/off", challengeID(t, text(t, res)), "totp", w.totp(secret))
+	wantStatus(t, res, http.StatusSeeOther)
+	if got := res.Header.Get("Location"); got != "/account/security?notice=switched_off" {
+		t.Errorf("Location = %q", got)
+	}
+	wantStatus(t, b.get("/statement"), http.StatusForbidden)
+	wantStatus(t, b.get("/optional"), http.StatusOK)
+}
+
+func TestAPhoneIsBoundByItsOwnCode(t *testing.T) {
+	w := newWorld(t)
+	secret, _ := w.enrolTOTP("sari")
+	b := w.browser("sari")
+	b.get("/account/security")
+	res := b.post(security+"/sms", challengepages.FieldPhone, "0812-0000-1111")
+	page := text(t, res)
+	if !strings.Contains(page, "0812-0000-1111") {
+		t.Errorf("the challenge does not show the new number (R1):\n%s", page)
+	}
+	res = b.answer(security+"/sms", challengeID(t, page), "totp", w.totp(secret))
+	wantStatus(t, res, http.StatusOK)
+	page = text(t, res)
+	sent := w.phone.last(t)
+	if got := sent.To.E164(); got != "+6281200001111" {
+		t.Errorf("the code went to %s", got)
+	}
+	setup := match(t, setupPattern, page)
+	stranger := w.browser("sari")
+	stranger.get("/account/security")
+	wantStatus(t, stranger.post(security+"/sms/confirm", challengepages.FieldSetup, setup, challengepages.FieldCode, sent.Code), http.StatusSeeOther)
+	res = b.post(security+"/sms/confirm", challengepages.FieldSetup, setup, challengepages.FieldCode, sent.Code)
+	wantStatus(t, res, http.StatusOK)
+	a, err := w.back.Accounts.Get(t.Context(), w.back.Accounts.ID("id-sari"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(a.Enrolments) != 1 || a.Enrolments[0].Phone.E164() != "+6281200001111" {
+		t.Errorf("enrolments = %v, want the new phone alone", a.Enrolments)
+	}
+}
+
+func TestTheRegisteredPhoneIsBoundWithOneCode(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser("agus")
+	b.get("/account/security")
+	res := b.post(security+"/sms", challengepages.FieldPhone, "")
+	wantStatus(t, res, http.StatusUnauthorized)
+	res = b.answer(security+"/sms", challengeID(t, text(t, res)), "sms", w.phone.last(t).Code)
+	wantStatus(t, res, http.StatusOK)
+	if n := w.phone.count(); n != 1 {
+		t.Errorf("%d codes were sent, want 1", n)
+	}
+	if page := text(t, b.get("/account/security?notice=sms_bound")); !strings.Contains(page, "2333") {
+		t.Errorf("the security page does not show the phone:\n%s", page)
+	}
+}
+
+func TestAPlayerWithoutAFactorIsAskedOnTheirRegisteredPhone(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser("agus")
+	id := challengeID(t, text(t, b.withdraw("100000")))
+	wantStatus(t, b.answer(withdraw, id, "sms", w.phone.last(t).Code), http.StatusOK)
+	wantHits(t, w, 1)
+	// Where the rule demands an enrolment, the phone does not do.
+	wantStatus(t, b.get("/statement"), http.StatusForbidden)
+	wantHits(t, w, 1)
+}

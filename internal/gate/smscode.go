@@ -1,0 +1,142 @@
+package gate
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/stepgate/stepgate/challengepages"
+	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/challenge"
+	"github.com/stepgate/stepgate/internal/seal"
+	"github.com/stepgate/stepgate/sms"
+	"github.com/stepgate/stepgate/store"
+)
+
+// SMSLimit is how many SMS may be caused in a window. The window begins with the
+// first one.
+type SMSLimit struct {
+	Max    int64
+	Window time.Duration
+}
+
+// SMSScope says what a limit counts for.
+type SMSScope string
+
+// The scopes of SMS limits.
+const (
+	SMSPerNumber  SMSScope = "number"  // the receiving number
+	SMSPerAccount SMSScope = "account" // the player's account
+	SMSPerAddress SMSScope = "address" // the client's address
+	SMSPerBlock   SMSScope = "block"   // the number without its last four digits
+)
+
+// SMSLimits are the limits of each scope; all of them must have room.
+type SMSLimits map[SMSScope][]SMSLimit
+
+// DefaultSMSLimits returns the limits of design.md section 9.
+func DefaultSMSLimits() SMSLimits {
+	const day = 24 * time.Hour
+	return SMSLimits{
+		SMSPerNumber:  {{5, time.Hour}, {10, day}},
+		SMSPerAccount: {{5, time.Hour}},
+		SMSPerAddress: {{10, time.Hour}},
+		SMSPerBlock:   {{10, 10 * time.Minute}},
+	}
+}
+
+// sendCode sends the challenge's SMS code, if one may be sent now, and returns
+// the challenge as it is afterwards. first sends only the very first one. That a
+// code could not be sent is noted on the challenge; an error is the store's.
+func (g *Gate) sendCode(r *http.Request, who *caller, ch *challenge.Challenge, first bool) (*challenge.Challenge, error) {
+	send, err := who.backend.Challenges.ReserveSend(r.Context(), ch.ID, first)
+	if err != nil || !send.Granted {
+		return send.Challenge, err
+	}
+	text := challengepages.SMSText{Code: send.Code, Minutes: minutes(send.Validity), Rule: strings.Join(ch.Rules, "+")}
+	if ch.SingleUse {
+		for _, d := range ch.Details {
+			text.Details = append(text.Details, challengepages.Detail(d))
+		}
+	}
+	sent, err := g.sendSMS(r, who, ch.Phone, text, ch.ID, send.Validity)
+	if err != nil {
+		return nil, err
+	}
+	if !sent {
+		return who.backend.Challenges.MarkNotSent(r.Context(), ch.ID)
+	}
+	return send.Challenge, nil
+}
+
+// sendSetupCode sends the code that confirms a number.
+func (g *Gate) sendSetupCode(r *http.Request, who *caller, s *account.Setup) (sent bool, err error) {
+	code, err := who.backend.Accounts.SetupCode(s)
+	if err != nil {
+		return false, err
+	}
+	text := challengepages.SMSText{Code: code, Minutes: minutes(account.SetupLifetime), Rule: ruleSettingsSMS}
+	return g.sendSMS(r, who, s.Phone, text, s.ID, account.SetupLifetime)
+}
+
+// sendSMS hands one message to the sender, within the limits. No transaction is
+// open meanwhile. It reports whether a provider accepted it; an error is the
+// store's.
+func (g *Gate) sendSMS(r *http.Request, who *caller, to sms.Number, text challengepages.SMSText, ref string, validity time.Duration) (bool, error) {
+	event := audit.Event{Name: audit.ChallengeSent, Subject: string(who.id), Challenge: ref, Factor: "sms"}
+	within, err := g.withinLimits(r, who, to)
+	if err != nil {
+		return false, err
+	}
+	if !within {
+		event.Name, event.Reason = audit.ChallengeSendError, "limit"
+		g.observe(r, event)
+		return false, nil
+	}
+	lang := g.language(r, who.own)
+	// The player may give up waiting; the message is paid for all the same and its
+	// outcome must be known.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), g.SMSTimeout)
+	defer cancel()
+	_, err = g.Sender.Send(ctx, sms.Message{
+		To: to, Text: g.Pages.SMSText(lang, text), Code: text.Code, Ref: ref, Locale: string(lang), Validity: validity,
+	})
+	if err != nil {
+		event.Name, event.Reason = audit.ChallengeSendError, sms.ClassOf(err).String()
+	}
+	g.observe(r, event)
+	// A message of which nobody knows may be on its way: the page says "sent", and
+	// the player can ask for it again.
+	return err == nil || sms.ClassOf(err) == sms.Unknown, nil
+}
+
+// withinLimits counts one SMS against every limit and reports whether all had
+// room. Refused ones count too, so that asking on and on gains nothing.
+func (g *Gate) withinLimits(r *http.Request, who *caller, to sms.Number) (bool, error) {
+	e164 := to.E164()
+	whom := map[SMSScope]string{
+		SMSPerNumber:  e164,
+		SMSPerAccount: string(who.id),
+		SMSPerAddress: g.ClientIP(r),
+		SMSPerBlock:   e164[:max(0, len(e164)-4)],
+	}
+	within := true
+	for scope, limits := range g.SMSLimits {
+		sum := who.backend.Ring.MAC(seal.Counter, string(scope), whom[scope])
+		id := base64.RawURLEncoding.EncodeToString(sum[:16])
+		for _, limit := range limits {
+			key := store.NewKey("sms_"+string(scope), id+"/"+limit.Window.String())
+			n, err := who.backend.Store.Add(r.Context(), key, 1, limit.Window)
+			if err != nil {
+				return false, err
+			}
+			within = within && n <= limit.Max
+		}
+	}
+	return within, nil
+}
+
+func minutes(d time.Duration) int { return max(1, int(d/time.Minute)) }
