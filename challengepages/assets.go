@@ -1,0 +1,99 @@
+package challengepages
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"path"
+	"regexp"
+	"strings"
+)
+
+//go:embed templates
+var sources embed.FS
+
+func readAssets(brand rgb, styles, scripts []string) (assets, error) {
+	style, script := newPalette(brand).css(), ""
+	for _, name := range styles {
+		b, err := sources.ReadFile("templates/" + name)
+		if err != nil {
+			return assets{}, fmt.Errorf("reading style: %w", err)
+		}
+		style += compactStyle(string(b))
+	}
+	for _, name := range scripts {
+		b, err := sources.ReadFile("templates/" + name)
+		if err != nil {
+			return assets{}, fmt.Errorf("reading script: %w", err)
+		}
+		script += compactScript(string(b)) + "\n"
+	}
+	return assets{Style: template.CSS(style), Script: template.JS(script)}, nil
+}
+
+// contentSecurityPolicy allows the given styles and scripts by their hashes (CSP
+// Level 3, section 2.3.1).
+func contentSecurityPolicy(all ...assets) string {
+	styles, scripts := "style-src", "script-src"
+	for _, a := range all {
+		styles += " '" + sourceHash(string(a.Style)) + "'"
+		scripts += " '" + sourceHash(string(a.Script)) + "'"
+	}
+	return strings.Join([]string{
+		"default-src 'none'", styles, scripts, "img-src data:", "form-action 'self'", "base-uri 'none'",
+		"frame-ancestors 'none'", "object-src 'none'",
+	}, "; ")
+}
+
+func sourceHash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+var indentation = regexp.MustCompile(`\n\s*`)
+
+// parseTemplates reads the templates without their indentation, which no player
+// needs to load.
+func parseTemplates() (*template.Template, error) {
+	names, err := fs.Glob(sources, "templates/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("listing templates: %w", err)
+	}
+	all := template.New("pages")
+	for _, name := range names {
+		text, err := sources.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading template: %w", err)
+		}
+		compact := indentation.ReplaceAllString(strings.TrimSpace(string(text)), "\n")
+		if _, err := all.New(path.Base(name)).Parse(compact); err != nil {
+			return nil, fmt.Errorf("parsing template: %w", err)
+		}
+	}
+	return all, nil
+}
+
+var (
+	styleComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
+	styleSpace   = regexp.MustCompile(`\s+`)
+	stylePunct   = regexp.MustCompile(` ?([{};,]) ?`)
+	styleColon   = regexp.MustCompile(`: `)
+	scriptLine   = regexp.MustCompile(`(?m)^\s*(//.*)?\n?`)
+)
+
+// compactStyle drops from a stylesheet what only its writer needs.
+func compactStyle(s string) string {
+	s = styleComment.ReplaceAllString(s, "")
+	s = styleSpace.ReplaceAllString(s, " ")
+	s = stylePunct.ReplaceAllString(s, "$1")
+	s = styleColon.ReplaceAllString(s, ":")
+	return strings.TrimSpace(strings.ReplaceAll(s, ";}", "}"))
+}
+
+// compactScript drops comment lines and indentation.
+func compactScript(s string) string {
+	return strings.TrimSpace(scriptLine.ReplaceAllString(s, ""))
+}

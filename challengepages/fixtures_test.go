@@ -1,0 +1,205 @@
+package challengepages
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/png"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The moment at which all fixtures are rendered, and the zone of the site.
+var (
+	now     = time.Date(2026, 1, 3, 7, 0, 0, 0, time.UTC) // 14:00 in Jakarta
+	jakarta = time.FixedZone("WIB", 7*60*60)
+)
+
+// longBrand and longAmount are the longest that there may be.
+const (
+	longBrand  = "Perusahaan Keuangan Nusantara Sejahtera"
+	longAmount = "999999999999999.99"
+)
+
+// logoSVG is a small logo.
+const logoSVG = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 60 24"><circle cx="12" cy="12" r="10" fill="#0b6e4f"/>` +
+	`<path d="M30 4v16M30 4h14M30 12h10" stroke="#111" stroke-width="4" fill="none"/></svg>`
+
+// newRenderer makes the renderer of an ordinary brand, changed by the given
+// functions.
+func newRenderer(t testing.TB, change ...func(*Brand)) *Renderer {
+	t.Helper()
+	b := Brand{
+		Name: "Example", Color: "#0b6e4f", SupportURL: "https://casino.example/help",
+		Location: jakarta,
+	}
+	for _, c := range change {
+		c(&b)
+	}
+	r, err := New(b)
+	if err != nil {
+		t.Fatalf("New: %v", err)
+	}
+	return r
+}
+
+func withLongBrand(b *Brand) {
+	b.Name, b.Logo = longBrand, []byte(logoSVG)
+}
+
+// state is a page in one of its states.
+type state struct {
+	name string
+	page Page
+	// golden tells that testdata holds the page.
+	golden bool
+}
+
+// states are all pages in all states that look different.
+func states() []state {
+	all := challengeStates()
+	all = append(all, settingsStates()...)
+	all = append(all, setupStates()...)
+	for _, kind := range outcomeKinds {
+		o := Outcome{Kind: kind, Link: "/wallet"}
+		switch kind {
+		case OutcomeTryLater, OutcomeOnHold:
+			o.RetryAt = now.Add(26 * time.Hour)
+		case OutcomeReported:
+			o.Link = ""
+		}
+		all = append(all, state{"outcome-" + string(kind), o, kind == OutcomeExpired || kind == OutcomeOnHold})
+	}
+	return all
+}
+
+var outcomeKinds = []OutcomeKind{
+	OutcomeExpired, OutcomeUsedUp, OutcomeCancelled, OutcomeReported, OutcomeReplaced, OutcomeAlreadyDone, OutcomeConfirmed,
+	OutcomeTryLater, OutcomeCannotHold, OutcomeAmbiguous, OutcomeCrossSite, OutcomeLogin, OutcomeEnrol, OutcomeNoFactor,
+	OutcomeFactorsDisabled, OutcomeOnHold, OutcomeForeign, OutcomeSiteDown, OutcomeStoreDown, OutcomeNotFound, OutcomeInvalidForm,
+}
+
+// withdrawal is the challenge that the others are variations of.
+func withdrawal() Challenge {
+	return Challenge{
+		ID:      "k3vJ8w0mSx2bT5nQ",
+		Action:  "/wallet/withdraw?from=main&step=2",
+		Rule:    "withdrawal",
+		Details: []Detail{{"amount", "2500000"}, {"bank", "BCA"}, {"account", "1234567890"}},
+		Factor:  "sms", Others: []string{"totp", "recovery_key"},
+		Phone: "+62 ••• •••• 7890", Sent: true,
+		ResendAt: now.Add(28 * time.Second), AttemptsLeft: 5,
+		Expires: now.Add(10 * time.Minute), Held: true, Now: now,
+	}
+}
+
+func challengeStates() []state {
+	with := func(change func(*Challenge)) Challenge {
+		c := withdrawal()
+		change(&c)
+		return c
+	}
+	totp := func(c *Challenge) { c.Factor, c.Others, c.Sent = "totp", []string{"sms", "recovery_key"}, false }
+	return []state{
+		{"challenge-sms", withdrawal(), true},
+		{"challenge-sms-wrong", with(func(c *Challenge) { c.Problem, c.AttemptsLeft = ProblemWrongCode, 4 }), true},
+		{"challenge-sms-last", with(func(c *Challenge) { c.Problem, c.AttemptsLeft = ProblemWrongCode, 1 }), false},
+		{"challenge-sms-unsent", with(func(c *Challenge) { c.Sent = false }), true},
+		{"challenge-sms-failed", with(func(c *Challenge) { c.Sent, c.Problem = false, ProblemNotSent }), false},
+		{"challenge-sms-none", with(func(c *Challenge) { c.Sent, c.Problem, c.ResendAt = false, ProblemSendLater, time.Time{} }), false},
+		{"challenge-sms-later", with(func(c *Challenge) { c.Problem = ProblemSendLater }), false},
+		{"challenge-sms-expired", with(func(c *Challenge) { c.Problem, c.ResendAt = ProblemCodeExpired, now }), false},
+		{"challenge-totp", with(totp), true},
+		{"challenge-totp-used", with(func(c *Challenge) { totp(c); c.Problem = ProblemUsedCode }), false},
+		{"challenge-totp-wait", with(func(c *Challenge) { totp(c); c.Problem, c.RetryAt = ProblemTryLater, now.Add(30*time.Second) }), false},
+		{"challenge-key", with(func(c *Challenge) {
+			c.Factor, c.Others, c.Problem = "recovery_key", []string{"totp", "sms"}, ProblemEmptyCode
+		}), true},
+		{"challenge-open", with(func(c *Challenge) {
+			totp(c)
+			c.Rule, c.Details, c.Held, c.Others = "profile", nil, false, nil
+		}), true},
+		{"challenge-off", with(func(c *Challenge) { totp(c); c.Rule, c.Details, c.Others = "settings_off", nil, nil }), false},
+		{"challenge-long", with(func(c *Challenge) {
+			totp(c)
+			c.Details = []Detail{{"amount", longAmount}, {"to", strings.Repeat("9", 90)}, {"note", ""}}
+		}), false},
+		{"challenge-hostile", with(func(c *Challenge) {
+			totp(c)
+			c.Details = []Detail{
+				{"amount", "2.500.000\u202e000.1"},
+				{"to", "<script>alert(1)</script>\u2066\x00'\"&lt;\u2069\nBudi" + strings.Repeat("\u0301", 30)},
+				{"<b>label", strings.Repeat("long ", 60)},
+			}
+		}), true},
+	}
+}
+
+func settingsStates() []state {
+	since := time.Date(2025, 8, 17, 3, 0, 0, 0, time.UTC)
+	base := Settings{Base: "/account/security", Back: "/"}
+	with := func(change func(*Settings)) Settings {
+		s := base
+		change(&s)
+		return s
+	}
+	both := []Enrolment{{Factor: "totp", Since: since}, {Factor: "sms", Phone: "+62 ••• •••• 7890", Since: since}}
+	return []state{
+		{"settings-off", base, true},
+		{"settings-registered", with(func(s *Settings) { s.RegisteredPhone, s.Notice = "+62 ••• •••• 7890", NoticeSwitchedOff }), false},
+		{"settings-phone", with(func(s *Settings) { s.RegisteredPhone, s.Problem = "+62 ••• •••• 7890", ProblemPhone }), true},
+		{"settings-on", with(func(s *Settings) {
+			s.Enrolments, s.RecoveryKey, s.RecoveryKeySince, s.Notice = both, true, since, NoticeSMSBound
+			s.HeldUntil = now.Add(24 * time.Hour)
+		}), true},
+		{"settings-disabled", with(func(s *Settings) {
+			s.Enrolments = []Enrolment{{Factor: "totp", Since: since, Disabled: true}}
+		}), false},
+	}
+}
+
+func setupStates() []state {
+	totp := TOTPSetup{
+		Base: "/account/security", SetupID: "s1", QRPNG: qrLike(), Key: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+		URI:          "otpauth://totp/Example:sari?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Example",
+		AttemptsLeft: 5, Expires: now.Add(10 * time.Minute), Now: now, Back: "/account/security",
+	}
+	wrong := totp
+	wrong.Problem, wrong.AttemptsLeft = ProblemWrongCode, 3
+	sms := SMSSetup{
+		Base: "/account/security", SetupID: "s2", Phone: "+62 ••• •••• 7890", Sent: true, AttemptsLeft: 5,
+		Expires: now.Add(10 * time.Minute), Now: now, Back: "/account/security",
+	}
+	unsent := sms
+	unsent.Sent, unsent.Problem = false, ProblemNotSent
+	key := RecoveryKey{
+		Key: "ABCD-EFGH-JKMN-PQRS-TVWX-YZ23-4567", Action: "/account/security", Method: "get",
+	}
+	used := key
+	used.Used, used.Action, used.Method = true, "/wallet/withdraw", "post"
+	used.Hidden = []Hidden{{FieldChallenge, "k3vJ8w0mSx2bT5nQ"}, {FieldAction, ActionContinue}}
+	return []state{
+		{"totp-setup", totp, true},
+		{"totp-setup-wrong", wrong, false},
+		{"sms-setup", sms, true},
+		{"sms-setup-unsent", unsent, false},
+		{"recovery-key", key, true},
+		{"recovery-key-used", used, true},
+	}
+}
+
+// qrLike is a small picture that stands in for a QR code.
+func qrLike() []byte {
+	img := image.NewPaletted(image.Rect(0, 0, 29, 29), color.Palette{color.White, color.Black})
+	for i := range img.Pix {
+		if i*i*7%11 > 4 {
+			img.Pix[i] = 1
+		}
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,161 @@
+package challengepages
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"time"
+
+	"golang.org/x/text/language"
+)
+
+// Renderer renders pages for one brand. It is immutable and safe for concurrent
+// use.
+type Renderer struct {
+	brand     brandView
+	languages []Lang
+	matcher   language.Matcher
+	currency  string
+	location  *time.Location
+	templates *template.Template
+	// The challenge has ten kibibytes for everything, so it goes without the style
+	// and script that only the other pages need.
+	challengeAssets, assets assets
+	csp                     string
+}
+
+// assets are what is inlined in a page.
+type assets struct {
+	Style  template.CSS
+	Script template.JS
+}
+
+// New checks a brand and makes its renderer. Errors say what is wrong with the
+// brand and what to write instead.
+func New(b Brand) (*Renderer, error) {
+	brand, err := newBrandView(b)
+	if err != nil {
+		return nil, err
+	}
+	color, err := parseColor(b.Color)
+	if err != nil {
+		return nil, err
+	}
+	languages, err := checkLanguages(b.Languages)
+	if err != nil {
+		return nil, err
+	}
+	code, err := checkCurrency(b.Currency)
+	if err != nil {
+		return nil, err
+	}
+	templates, err := parseTemplates()
+	if err != nil {
+		return nil, err
+	}
+	small, err := readAssets(color, []string{"style.css"}, []string{"script.js"})
+	if err != nil {
+		return nil, err
+	}
+	full, err := readAssets(color, []string{"style.css", "more.css"}, []string{"script.js", "more.js"})
+	if err != nil {
+		return nil, err
+	}
+	return &Renderer{
+		brand:           brand,
+		languages:       languages,
+		matcher:         newMatcher(languages),
+		currency:        code,
+		location:        b.Location,
+		templates:       templates,
+		challengeAssets: small,
+		assets:          full,
+		csp:             contentSecurityPolicy(small, full),
+	}, nil
+}
+
+// CSP is the Content-Security-Policy that goes with every page of this renderer.
+// It allows the page's own style and script by their hashes, pictures from data:
+// URLs (logo and QR code), and forms to the site itself; nothing else.
+func (r *Renderer) CSP() string { return r.csp }
+
+// frame is what every page has, around the view of its own.
+type frame struct {
+	Lang  Lang
+	Title string
+	Brand brandView
+	assets
+	// Switch is the way to the other language, nil where there is none or where
+	// the page could not be shown again.
+	Switch *languageSwitch
+	// Help tells whether the footer has the support link.
+	Help bool
+	View any
+
+	words *words
+}
+
+// languageSwitch leads to the same page in another language: by a form where the
+// page belongs to a challenge, else by a link.
+type languageSwitch struct {
+	Lang Lang
+	Name string
+	// Action and Challenge are set for a form.
+	Action, Challenge string
+}
+
+// T gives a message to a template.
+func (f *frame) T(key string) string { return f.words.text(key) }
+
+// Render gives a whole HTML document. An unknown language means the brand's
+// first. It fails only on a page of another package, on an outcome or a method
+// that does not exist, and on a set-up URI that is none.
+func (r *Renderer) Render(lang Lang, p Page) ([]byte, error) {
+	lang, _ = r.Lang(string(lang))
+	w := &words{lang: lang, table: tables[lang], currency: r.currency, brand: r.brand.Name, location: r.location}
+	f := &frame{Lang: lang, Brand: r.brand, assets: r.assets, Help: true, words: w}
+	if err := r.fill(f, p); err != nil {
+		return nil, fmt.Errorf("rendering page: %w", err)
+	}
+	f.Title += " – " + r.brand.Name
+	var page bytes.Buffer
+	if err := r.templates.ExecuteTemplate(&page, p.templateName(), f); err != nil {
+		return nil, fmt.Errorf("rendering page: %w", err)
+	}
+	if w.err != nil {
+		return nil, fmt.Errorf("rendering page: %w", w.err)
+	}
+	return page.Bytes(), nil
+}
+
+// fill sets what depends on the kind of page. Pages that show something once have
+// no language switch: it would lose them.
+func (r *Renderer) fill(f *frame, p Page) error {
+	switch p := p.(type) {
+	case Challenge:
+		r.fillChallenge(f, p)
+		return nil
+	case Outcome:
+		return r.fillOutcome(f, p)
+	case Settings:
+		r.fillSettings(f, p)
+		return nil
+	case TOTPSetup:
+		return r.fillTOTPSetup(f, p)
+	case SMSSetup:
+		r.fillSMSSetup(f, p)
+		return nil
+	case RecoveryKey:
+		return r.fillRecoveryKey(f, p)
+	}
+	return fmt.Errorf("there is no page of type %T", p)
+}
+
+// linkSwitch gives the language switch of a page that a GET shows again.
+func (r *Renderer) linkSwitch(l Lang) *languageSwitch {
+	other, ok := r.other(l)
+	if !ok {
+		return nil
+	}
+	return &languageSwitch{Lang: other, Name: ownName[other]}
+}

@@ -1,0 +1,209 @@
+package challengepages
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// SMSText is what the text of a code SMS is made from.
+type SMSText struct {
+	// Code is the code, digits only.
+	Code string
+	// Minutes is how long it can be used.
+	Minutes int
+	// Rule is the rule's name, as in [Challenge].
+	Rule string
+	// Details of the request that the code approves; none where the code opens
+	// more than one request.
+	Details []Detail
+	// Host, if set, adds the last line that binds the code to the site ("@host
+	// #code", WICG origin-bound one-time codes): a browser then fills it in on no
+	// other. It is left out where the rest would not fit beside it.
+	Host string
+}
+
+// SMSText writes the text of the SMS that carries a code: the code, whose it is,
+// what it approves (R1), that nobody else may have it, and how long it can be used.
+// It is one part of GSM-7, at most 160 septets: details and brand are shortened and
+// left out before the code, the warning or the time are.
+//
+// Whoever makes the request chooses the details, and the text comes from the site's
+// own sender. So only what looks like an amount, an account, a number, an e-mail
+// address or a short name gets in, never words and digits together: no "call 0812…"
+// in the site's name.
+func (r *Renderer) SMSText(lang Lang, m SMSText) string {
+	lang, _ = r.Lang(string(lang))
+	form := smsForms[lang]
+	brand := toGSM(r.brand.Name)
+	purpose := form.purposes[m.Rule]
+	amount, payee := r.smsDetails(lang, m.Details)
+	code := toGSM(m.Code)
+	boundLine := ""
+	if host := toGSM(m.Host); host != "" {
+		boundLine = "\n\n@" + host + " #" + code
+	}
+
+	// From the fullest to the barest. The bound line goes before what is approved is
+	// left out, and the amount is the last of that to go.
+	whats := []string{
+		form.what(purpose, amount, payee),
+		form.what(purpose, amount, shortPayee(payee)),
+		form.what("", amount, shortPayee(payee)),
+		form.what(purpose, amount, ""),
+		form.what("", amount, ""),
+	}
+	for _, end := range []string{boundLine, ""} {
+		for i, what := range whats {
+			if end != "" && i > 2 {
+				break
+			}
+			for _, name := range []string{brand, shorten(brand, shortName)} {
+				text := form.write(name, code, what, m.Minutes) + end
+				if n, ok := septets(text); ok && n <= maxSeptets {
+					return text
+				}
+			}
+		}
+	}
+	return form.write(shorten(brand, shortName), code, "", m.Minutes)
+}
+
+const (
+	shortName     = 11  // a brand where space is short, in characters: as long as a sender's name
+	maxPayeeName  = 20  // a payee's name or number, in characters
+	maxPayeeValue = 200 // what is looked at at all, in bytes
+)
+
+// smsForm is how a language puts it.
+type smsForm struct {
+	write    func(brand, code, what string, minutes int) string
+	purposes map[string]string
+	// joint holds the words in front of what is approved and of the payee.
+	joint [2]string
+}
+
+var smsForms = map[Lang]smsForm{
+	Indonesian: {
+		write: func(brand, code, what string, minutes int) string {
+			return "Kode " + leading(brand, "", " ") + "Anda: " + code + what +
+				". JANGAN berikan kode ini kepada siapa pun, termasuk petugas kami. Berlaku " +
+				strconv.Itoa(minutes) + " menit."
+		},
+		purposes: map[string]string{
+			"withdrawal": "penarikan", "contact": "ubah kontak", "email": "ubah email", "phone": "ubah nomor HP",
+			"payment_method": "ubah rekening", "settings_totp": "keamanan akun", "settings_sms": "keamanan akun",
+			"settings_off": "mematikan verifikasi", "settings_recovery_key": "kunci pemulihan",
+		},
+		joint: [2]string{"untuk", "ke"},
+	},
+	English: {
+		write: func(brand, code, what string, minutes int) string {
+			return code + " is your " + leading(brand, "", " ") + "code" + what +
+				". Never share it, even with our staff. Valid " + strconv.Itoa(minutes) + " min."
+		},
+		purposes: map[string]string{
+			"withdrawal": "withdrawal", "contact": "contact change", "email": "email change", "phone": "phone change",
+			"payment_method": "account change", "settings_totp": "account security", "settings_sms": "account security",
+			"settings_off": "turning off verification", "settings_recovery_key": "recovery key",
+		},
+		joint: [2]string{"for", "to"},
+	},
+}
+
+// what puts purpose, amount and payee into words: " for withdrawal Rp2,500,000 to
+// 1234567890". Each may be empty.
+func (f smsForm) what(purpose, amount, payee string) string {
+	what := strings.TrimSpace(purpose + " " + amount)
+	if what == "" {
+		return leading(payee, " "+f.joint[0]+" ", "")
+	}
+	return " " + f.joint[0] + " " + what + leading(payee, " "+f.joint[1]+" ", "")
+}
+
+// leading gives s between before and after, or nothing where s is empty.
+func leading(s, before, after string) string {
+	if s == "" {
+		return ""
+	}
+	return before + s + after
+}
+
+// smsDetails picks what an SMS says of a request: the amount, and who or what gets
+// it. Details under other labels are on the page only.
+func (r *Renderer) smsDetails(l Lang, ds []Detail) (amount, payee string) {
+	var payees []string
+	for _, d := range ds {
+		switch d.Label {
+		case "amount":
+			if m, ok := money(l, r.currency, d.Value); ok {
+				amount = toGSM(m)
+			} else if smsAmount.MatchString(d.Value) {
+				amount = d.Value
+			}
+		case "to", "account", "bank", "email", "phone":
+			if v := smsPayee(d.Value); v != "" {
+				payees = append(payees, v)
+			}
+		}
+	}
+	return amount, strings.Join(payees, " ")
+}
+
+var (
+	smsAmount = regexp.MustCompile(`^(?:Rp|IDR)? ?[0-9][0-9.,]{0,19}$`)
+	smsEmail  = regexp.MustCompile(`^[A-Za-z0-9._%+-]{1,40}@[A-Za-z0-9-]{1,30}(?:\.[A-Za-z0-9-]{1,20}){1,3}$`)
+)
+
+// smsPayee gives of a value what cannot be a message of its own: an e-mail address
+// as it is; where there are digits only them; else a short name. What is too long
+// to be any of these is left to the page.
+func smsPayee(value string) string {
+	if len(value) > maxPayeeValue {
+		return ""
+	}
+	if smsEmail.MatchString(value) {
+		return value
+	}
+	var digits, letters strings.Builder
+	for _, r := range toGSM(value) {
+		switch {
+		case r >= '0' && r <= '9', r == '+' && digits.Len() == 0:
+			digits.WriteRune(r)
+		case unicode.IsLetter(r), r == ' ':
+			letters.WriteRune(r)
+		}
+	}
+	if strings.Trim(digits.String(), "+") != "" {
+		return lastOf(digits.String(), maxPayeeName)
+	}
+	return shorten(strings.TrimSpace(letters.String()), maxPayeeName)
+}
+
+// shorten cuts s to n characters.
+func shorten(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return strings.TrimSpace(string(r[:n-2])) + ".."
+}
+
+// shortPayee leaves of a payee what people compare: the last four digits of a
+// number, the beginning of a name or address.
+func shortPayee(s string) string {
+	if s != "" && unicode.IsDigit(rune(s[len(s)-1])) {
+		return lastOf(s, 5)
+	}
+	return shorten(s, 12)
+}
+
+// lastOf cuts s to its last n characters, of which the first then is an asterisk.
+func lastOf(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return "*" + string(r[len(r)-n+1:])
+}

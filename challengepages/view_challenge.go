@@ -1,0 +1,260 @@
+package challengepages
+
+import (
+	"html/template"
+	"math"
+	"strings"
+	"time"
+)
+
+// field is the one field of a page that asks for a code.
+type field struct {
+	Label string
+	Hint  template.HTML
+	// Problem stands between hint and field; empty for none.
+	Problem template.HTML
+	// Described lists the ids of what belongs to the field, for screen readers: a
+	// player who lands in the field first hears what they are about to confirm.
+	Described string
+	// Key is set for a recovery key: letters, and nothing a browser should fill in.
+	Key bool
+	// OTP lets the script wait for the code from the SMS.
+	OTP bool
+	// Focus puts the cursor into the field.
+	Focus bool
+}
+
+// deadline is the sentence that says how long a page can be answered.
+type deadline struct {
+	Sentence template.HTML
+	// Left is the number of seconds to go, for the script; 0 for no countdown.
+	Left int
+	// Over is what the script says at the end.
+	Over string
+}
+
+type challengeView struct {
+	Action, ID  string
+	Heading     string
+	Lead        string
+	Details     []detailView
+	Factor      string
+	Field       *field        // nil where there is no code to enter yet
+	Sending     template.HTML // said instead of the field
+	CanSend     bool          // with Sending: whether a code can be sent
+	SendProblem template.HTML // with Sending
+	Safety      string
+	Deadline    deadline
+	Resend      *resendView
+	Others      []otherFactor
+	CancelWhat  string
+}
+
+type detailView struct {
+	Label, Value string
+	Amount       bool // shown large
+	// Groups are the pieces of an amount that needs a smaller size, and may be
+	// broken between them.
+	Groups []string
+	Empty  bool
+}
+
+// maxLargeAmount is how long an amount can be shown large at 320 pixels:
+// "Rp999.999.999".
+const maxLargeAmount = 13
+
+type resendView struct {
+	// Note says from when; empty where it can be done at once.
+	Note template.HTML
+	// Wait is the number of seconds until then, for the script.
+	Wait int
+}
+
+type otherFactor struct{ Factor, Text string }
+
+func (r *Renderer) fillChallenge(f *frame, c Challenge) {
+	w := f.words
+	v := challengeView{
+		Action:   formAction(c.Action),
+		ID:       c.ID,
+		Heading:  w.text(w.ruleKey("rule", c.Rule)),
+		Lead:     w.lead(c),
+		Details:  w.details(c.Details),
+		Factor:   c.Factor,
+		Deadline: w.deadlineOf(c),
+	}
+	if c.Factor == "sms" && !c.Sent {
+		v.Sending, v.CanSend = w.html("send.sms", "phone", unbroken(c.Phone)), true
+		if c.Problem == ProblemSendLater && c.ResendAt.IsZero() {
+			v.Sending, v.CanSend = w.html("send.none", "phone", unbroken(c.Phone)), false
+		} else {
+			v.SendProblem = w.problem(c.Problem, c.Factor, c.AttemptsLeft, c.ResendAt, c.RetryAt)
+		}
+	} else {
+		v.Field = w.codeField(c)
+		v.Safety = w.text("safe.code")
+		if v.Field.Key {
+			v.Safety = w.text("safe.key")
+		}
+	}
+	if c.Factor == "sms" && c.Sent && !c.ResendAt.IsZero() {
+		v.Resend = w.resend(c)
+	}
+	for _, o := range c.Others {
+		v.Others = append(v.Others, otherFactor{Factor: o, Text: w.text("way." + o)})
+	}
+	if c.Held {
+		v.CancelWhat = w.text("way.cancel.held")
+	}
+	if other, ok := r.other(f.Lang); ok {
+		f.Switch = &languageSwitch{Lang: other, Name: ownName[other], Action: v.Action, Challenge: c.ID}
+	}
+	f.Title = v.Heading
+	if c.Problem != ProblemNone {
+		f.Title = w.text("problem") + v.Heading
+	}
+	f.Help = false // it stands among the ways out
+	f.assets = r.challengeAssets
+	f.View = v
+}
+
+// ruleKey gives the key of a message that a rule may have of its own.
+func (w *words) ruleKey(prefix, rule string) string {
+	if key := prefix + "." + rule; w.has(key) {
+		return key
+	}
+	return prefix
+}
+
+// lead says what confirming does.
+func (w *words) lead(c Challenge) string {
+	switch {
+	case w.has("lead.rule." + c.Rule):
+		return w.text("lead.rule." + c.Rule)
+	case c.Held && len(c.Details) > 0:
+		return w.text("lead.held")
+	case c.Held:
+		return w.text("lead.held.plain")
+	}
+	return w.text("lead.open")
+}
+
+// details prepares what the player approves (R1). Values are shown as they will
+// be sent, except for a plain amount, whose digits are grouped.
+func (w *words) details(ds []Detail) []detailView {
+	views := make([]detailView, 0, len(ds))
+	for _, d := range ds {
+		v := detailView{Label: shown(d.Label)}
+		v.Value, v.Amount = detailValue(w.lang, w.currency, d)
+		if v.Amount && len(v.Value) > maxLargeAmount {
+			v.Groups = strings.SplitAfter(v.Value, separators[w.lang][0])
+		}
+		if w.has("detail." + d.Label) {
+			v.Label = w.text("detail." + d.Label)
+		}
+		if strings.TrimSpace(v.Value) == "" {
+			v.Value, v.Empty = w.text("empty"), true
+		}
+		views = append(views, v)
+	}
+	return views
+}
+
+func (w *words) codeField(c Challenge) *field {
+	f := &field{
+		Label:   w.text("label." + c.Factor),
+		Problem: w.problem(c.Problem, c.Factor, c.AttemptsLeft, c.ResendAt, c.RetryAt),
+		Key:     c.Factor == "recovery_key",
+		OTP:     c.Factor == "sms",
+		Focus:   true,
+	}
+	switch c.Factor {
+	case "sms":
+		f.Hint = w.html("hint.sms", "phone", unbroken(c.Phone))
+	case "totp":
+		f.Hint = w.html("hint.totp", "brand", w.brand)
+	default:
+		f.Hint = w.html("hint." + c.Factor)
+	}
+	f.describe(len(c.Details) > 0)
+	return f
+}
+
+// describe names what belongs to the field in the order in which it should be
+// heard: what is wrong, what is confirmed, where the code is.
+func (f *field) describe(details bool) {
+	var ids []string
+	if f.Problem != "" {
+		ids = append(ids, "e")
+	}
+	if details {
+		ids = append(ids, "d")
+	}
+	if f.Hint != "" {
+		ids = append(ids, "h")
+	}
+	f.Described = strings.Join(ids, " ")
+}
+
+// problem says what was wrong and what to do; empty for none. What it says depends
+// on the factor where the message has a variant for it.
+func (w *words) problem(p Problem, factor string, left int, resendAt, retryAt time.Time) template.HTML {
+	if p == ProblemNone {
+		return ""
+	}
+	key := w.ruleKey("problem."+string(p), factor)
+	switch p {
+	case ProblemWrongCode:
+		if left <= 1 {
+			return w.html(key + ".last")
+		}
+		return w.html(key, "n", left)
+	case ProblemSendLater:
+		if resendAt.IsZero() {
+			return w.html(key + ".none")
+		}
+		return w.html(key, "time", strong(w.exactClock(resendAt)))
+	case ProblemTryLater:
+		if retryAt.IsZero() {
+			return w.html(key + ".none")
+		}
+		return w.html(key, "time", strong(w.exactClock(retryAt)))
+	}
+	return w.html(key)
+}
+
+func (w *words) deadlineOf(c Challenge) deadline {
+	if c.Held {
+		return w.deadline("expires.held", "over.held", c.Expires, c.Now)
+	}
+	return w.deadline("expires.open", "over.open", c.Expires, c.Now)
+}
+
+// deadline tells the time of day at which expires is, rounded down to the minute,
+// so that it never promises too much.
+func (w *words) deadline(key, over string, expires, now time.Time) deadline {
+	return deadline{
+		Sentence: w.html(key, "time", strong(w.clock(expires)), "left", template.HTML("<span></span>")),
+		Left:     secondsUntil(expires, now),
+		Over:     w.text(over),
+	}
+}
+
+func (w *words) resend(c Challenge) *resendView {
+	if !c.Now.IsZero() && !c.ResendAt.After(c.Now) {
+		return &resendView{}
+	}
+	return &resendView{
+		Note: w.html("way.send.wait", "time", template.HTML(w.exactClock(c.ResendAt))),
+		Wait: secondsUntil(c.ResendAt, c.Now),
+	}
+}
+
+// secondsUntil gives whole seconds from now to t, rounded up; 0 where now is not
+// known or t has passed.
+func secondsUntil(t, now time.Time) int {
+	if now.IsZero() || t.IsZero() {
+		return 0
+	}
+	return max(0, int(math.Ceil(t.Sub(now).Seconds())))
+}

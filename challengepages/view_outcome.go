@@ -1,0 +1,93 @@
+package challengepages
+
+import (
+	"fmt"
+	"html/template"
+	"time"
+)
+
+type outcomeView struct {
+	Heading string
+	What    template.HTML
+	// Tone is a class: "good", "calm" or "care".
+	Tone string
+	// Icon is the path of a drawing of 24 by 24.
+	Icon string
+	// Link is a path of the site, or empty; Button says what it leads to.
+	Link, Button string
+}
+
+// The drawings. They repeat what the heading says and are hidden from screen
+// readers.
+const (
+	iconCheck = "M5 12.5l4.5 4.5L19 7.5"
+	iconClock = "M12 4a8 8 0 100 16 8 8 0 000-16M12 8v4.5l3 1.5"
+	iconCross = "M7 7l10 10M17 7L7 17"
+	iconMark  = "M12 6v7.5M12 17.5v.01"
+	iconLock  = "M7 11h10v8H7zM9 11V8.5a3 3 0 016 0V11"
+)
+
+// outcomeForm is how an outcome looks and what its button says.
+type outcomeForm struct{ tone, icon, button string }
+
+var outcomeForms = map[OutcomeKind]outcomeForm{
+	OutcomeExpired:         {"calm", iconClock, "back"},
+	OutcomeUsedUp:          {"care", iconCross, "back"},
+	OutcomeCancelled:       {"calm", iconCheck, "back"},
+	OutcomeReported:        {"good", iconCheck, "back"},
+	OutcomeReplaced:        {"calm", iconMark, "back"},
+	OutcomeAlreadyDone:     {"good", iconCheck, "back"},
+	OutcomeConfirmed:       {"good", iconCheck, "back"},
+	OutcomeTryLater:        {"care", iconClock, "back"},
+	OutcomeCannotHold:      {"care", iconMark, "back"},
+	OutcomeAmbiguous:       {"care", iconMark, "back"},
+	OutcomeCrossSite:       {"care", iconCross, "back"},
+	OutcomeLogin:           {"calm", iconLock, "sign_in"},
+	OutcomeEnrol:           {"calm", iconLock, "settings"},
+	OutcomeNoFactor:        {"calm", iconLock, "settings"},
+	OutcomeFactorsDisabled: {"care", iconLock, "back"},
+	OutcomeOnHold:          {"calm", iconClock, "back"},
+	OutcomeForeign:         {"calm", iconMark, "back"},
+	OutcomeSiteDown:        {"care", iconMark, "retry"},
+	OutcomeStoreDown:       {"care", iconMark, "retry"},
+	OutcomeNotFound:        {"calm", iconMark, "back"},
+	OutcomeInvalidForm:     {"care", iconMark, "back"},
+}
+
+func (r *Renderer) fillOutcome(f *frame, o Outcome) error {
+	form, ok := outcomeForms[o.Kind]
+	if !ok {
+		return fmt.Errorf("there is no outcome %q", string(o.Kind))
+	}
+	w := f.words
+	v := outcomeView{
+		Heading: w.text("outcome." + string(o.Kind)),
+		What:    w.outcome(o.Kind, o.RetryAt),
+		Tone:    form.tone,
+		Icon:    form.icon,
+		Button:  w.text("outcome." + form.button),
+	}
+	if o.Link != "" {
+		v.Link = localPath(o.Link)
+	}
+	f.Title, f.View, f.Switch = v.Heading, v, r.linkSwitch(f.Lang)
+	return nil
+}
+
+// outcome says what happened and what to do. A back-off ends within the hour, so
+// its time of day is enough; a cooling-off time may end on another day.
+func (w *words) outcome(kind OutcomeKind, retryAt time.Time) template.HTML {
+	key := "outcome." + string(kind)
+	switch kind {
+	case OutcomeTryLater, OutcomeOnHold:
+		if retryAt.IsZero() {
+			return w.html(key + ".none")
+		}
+		at := w.exactClock(retryAt)
+		if kind == OutcomeOnHold {
+			at = w.dateClock(retryAt)
+		}
+		return w.html(key+".what", "time", strong(at))
+	}
+	return w.html(key + ".what")
+}

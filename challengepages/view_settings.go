@@ -1,0 +1,210 @@
+package challengepages
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+)
+
+type settingsView struct {
+	Base      string
+	Notice    string
+	Hold      template.HTML
+	On        bool
+	TOTP, SMS factorView
+	// Registered offers the number that the site knows; empty for none.
+	Registered template.HTML
+	Problem    template.HTML
+	SMSOffered bool
+	Recovery   *factorView // nil while there is nothing to recover
+	CanTurnOff bool
+	Back       string
+	Check      string
+	Mark       string
+}
+
+// factorView is one factor's row.
+type factorView struct {
+	State template.HTML
+	// On tells that it can be used, Set that it is there, be it disabled.
+	On, Set bool
+}
+
+func (r *Renderer) fillSettings(f *frame, s Settings) {
+	w := f.words
+	v := settingsView{
+		Base:  formAction(s.Base),
+		TOTP:  factorView{State: w.html("settings.unset")},
+		SMS:   factorView{State: w.html("settings.unset")},
+		Back:  localPath(s.Back),
+		Check: iconCheck,
+		Mark:  iconMark,
+	}
+	for _, e := range s.Enrolments {
+		row := &v.TOTP
+		if e.Factor == "sms" {
+			row = &v.SMS
+		}
+		*row = w.enrolment(e)
+		v.On = v.On || row.On
+	}
+	if s.Notice != NoticeNone {
+		v.Notice = w.text("notice." + string(s.Notice))
+	}
+	if !s.HeldUntil.IsZero() {
+		v.Hold = w.html("settings.hold", "time", strong(w.dateClock(s.HeldUntil)))
+	}
+	if s.RegisteredPhone != "" {
+		v.Registered = w.html("sms.registered", "phone", unbroken(s.RegisteredPhone))
+	}
+	v.Problem = w.setupProblem(s.Problem, 0)
+	v.SMSOffered = !s.NoSMS
+	v.CanTurnOff = len(s.Enrolments) > 0
+	if v.CanTurnOff || s.RecoveryKey {
+		v.Recovery = w.recoveryKey(s)
+	}
+	f.Title = w.text("settings")
+	if v.Problem != "" {
+		f.Title = w.text("problem") + f.Title
+	}
+	f.View, f.Switch = v, r.linkSwitch(f.Lang)
+}
+
+func (w *words) enrolment(e Enrolment) factorView {
+	v := factorView{Set: true, On: !e.Disabled}
+	switch {
+	case e.Disabled:
+		v.State = w.html("settings.disabled")
+	case e.Factor == "sms" && e.Since.IsZero():
+		v.State = w.html("settings.phone.unknown", "phone", unbroken(e.Phone))
+	case e.Factor == "sms":
+		v.State = w.html("settings.phone.since", "phone", unbroken(e.Phone), "date", template.HTML(w.date(e.Since)))
+	case e.Since.IsZero():
+		v.State = w.html("settings.since.unknown")
+	default:
+		v.State = w.html("settings.since", "date", template.HTML(w.date(e.Since)))
+	}
+	return v
+}
+
+func (w *words) recoveryKey(s Settings) *factorView {
+	switch {
+	case !s.RecoveryKey:
+		return &factorView{State: w.html("recovery.unset")}
+	case s.RecoveryKeySince.IsZero():
+		return &factorView{State: w.html("recovery.on"), On: true, Set: true}
+	}
+	return &factorView{
+		State: w.html("recovery.since", "date", template.HTML(w.date(s.RecoveryKeySince))),
+		On:    true, Set: true,
+	}
+}
+
+// setupProblem is problem where nothing has been sent that could still arrive, and
+// no times are known.
+func (w *words) setupProblem(p Problem, left int) template.HTML {
+	if p == ProblemSendLater {
+		return w.html("problem.send_later.setup")
+	}
+	return w.problem(p, "", left, time.Time{}, time.Time{})
+}
+
+type setupView struct {
+	Base, SetupID string
+	Field         *field
+	Deadline      deadline
+	Back          string
+	// The rest is of TOTPSetup.
+	QR       template.URL
+	URI      template.URL
+	Key      string // in groups
+	PlainKey string
+}
+
+func (r *Renderer) fillTOTPSetup(f *frame, s TOTPSetup) error {
+	// The scheme is not among those that html/template lets through by itself, so
+	// the value has to be one that cannot be another.
+	if !strings.HasPrefix(s.URI, "otpauth://totp/") {
+		return errors.New("the set-up URI does not begin with otpauth://totp/")
+	}
+	w := f.words
+	v := setupView{
+		Base:     formAction(s.Base),
+		SetupID:  s.SetupID,
+		QR:       template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(s.QRPNG)),
+		URI:      template.URL(s.URI),
+		Key:      visible(grouped(s.Key)),
+		PlainKey: s.Key,
+		Deadline: w.deadline("expires.setup", "over.open", s.Expires, s.Now),
+		Back:     localPath(s.Back),
+		Field: &field{
+			Label:   w.text("label.totp"),
+			Hint:    w.html("setup.totp.code"),
+			Problem: w.problem(s.Problem, "totp", s.AttemptsLeft, time.Time{}, time.Time{}),
+			// Without a problem the player has to scan first.
+			Focus: s.Problem != ProblemNone,
+		},
+	}
+	r.finishSetup(f, v, "setup.totp", s.Problem)
+	return nil
+}
+
+func (r *Renderer) fillSMSSetup(f *frame, s SMSSetup) {
+	w := f.words
+	v := setupView{
+		Base:     formAction(s.Base),
+		SetupID:  s.SetupID,
+		Deadline: w.deadline("expires.setup", "over.open", s.Expires, s.Now),
+		Back:     localPath(s.Back),
+		Field: &field{
+			Label:   w.text("label.sms"),
+			Hint:    w.html("hint.sms", "phone", unbroken(s.Phone)),
+			Problem: w.setupProblem(s.Problem, s.AttemptsLeft),
+			OTP:     true,
+			Focus:   true,
+		},
+	}
+	// Also a message that could not be handed over may have been: the field stays.
+	if !s.Sent {
+		v.Field.Hint = w.html("setup.sms.unsent", "phone", unbroken(s.Phone))
+	}
+	r.finishSetup(f, v, "setup.sms", s.Problem)
+}
+
+func (r *Renderer) finishSetup(f *frame, v setupView, title string, p Problem) {
+	v.Field.describe(false)
+	f.Title = f.words.text(title)
+	if p != ProblemNone {
+		f.Title = f.words.text("problem") + f.Title
+	}
+	f.View = v
+}
+
+type recoveryKeyView struct {
+	Key    string
+	Used   bool
+	Action string
+	Method string
+	Hidden []Hidden
+	// Content is the heading of the saved file.
+	Content string
+}
+
+func (r *Renderer) fillRecoveryKey(f *frame, k RecoveryKey) error {
+	if k.Method != "get" && k.Method != "post" {
+		return fmt.Errorf("there is no form method %q", k.Method)
+	}
+	f.Title = f.words.text("key")
+	f.View = recoveryKeyView{
+		Key:     visible(k.Key),
+		Used:    k.Used,
+		Action:  formAction(k.Action),
+		Method:  k.Method,
+		Hidden:  k.Hidden,
+		Content: strings.ReplaceAll(f.words.text("key.content"), "{brand}", r.brand.Name),
+	}
+	return nil
+}

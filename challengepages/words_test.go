@@ -1,0 +1,145 @@
+package challengepages
+
+import (
+	"io/fs"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var placeholder = regexp.MustCompile(`\{([a-z]*)\}`)
+
+func TestBothLanguagesSayEverything(t *testing.T) {
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(indonesianWords)), slices.Sorted(maps.Keys(englishWords))); diff != "" {
+		t.Errorf("keys differ (-Indonesian +English):\n%s", diff)
+	}
+	for key, id := range indonesianWords {
+		en := englishWords[key]
+		a, b := placeholder.FindAllString(id, -1), placeholder.FindAllString(en, -1)
+		slices.Sort(a)
+		slices.Sort(b)
+		if !slices.Equal(a, b) {
+			t.Errorf("%s has the placeholders %v in Indonesian and %v in English", key, a, b)
+		}
+		for _, m := range []string{id, en} {
+			if strings.TrimSpace(m) == "" {
+				t.Errorf("%s is empty", key)
+			}
+			if strings.Count(m, "{") != strings.Count(m, "}") || strings.Count(m, "{") != len(a) {
+				t.Errorf("%s has a brace that is no placeholder: %q", key, m)
+			}
+		}
+	}
+}
+
+func TestEveryMessageOfATemplateExistsAndIsPlain(t *testing.T) {
+	use := regexp.MustCompile(`\.T "([^"]+)"`)
+	names, err := fs.Glob(sources, "templates/*.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, name := range names {
+		text, err := sources.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range use.FindAllStringSubmatch(string(text), -1) {
+			found++
+			if message, ok := englishWords[m[1]]; !ok || placeholder.MatchString(message) {
+				t.Errorf("%s uses %q, which is %q", name, m[1], message)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no template uses a message")
+	}
+}
+
+func TestEveryKindHasItsWords(t *testing.T) {
+	r := newRenderer(t)
+	if len(outcomeKinds) != len(outcomeForms) {
+		t.Errorf("%d outcomes are tested, and there are %d", len(outcomeKinds), len(outcomeForms))
+	}
+	pages := make([]Page, 0, 100)
+	for _, kind := range outcomeKinds {
+		pages = append(pages, Outcome{Kind: kind}, Outcome{Kind: kind, RetryAt: now, Link: "/"})
+	}
+	for _, n := range []Notice{NoticeTOTPBound, NoticeSMSBound, NoticeSwitchedOff, NoticeSetupExpired, NoticeSetupLost, NoticeRecoverySaved} {
+		pages = append(pages, Settings{Notice: n})
+	}
+	for _, p := range []Problem{ProblemWrongCode, ProblemUsedCode, ProblemEmptyCode, ProblemCodeExpired, ProblemNotSent,
+		ProblemSendLater, ProblemTryLater, ProblemPhone} {
+		for _, factor := range []string{"totp", "sms", "recovery_key"} {
+			pages = append(pages, Challenge{Factor: factor, Problem: p}, Challenge{Factor: factor, Problem: p, Sent: true})
+		}
+		pages = append(pages, Settings{Problem: p}, SMSSetup{Problem: p}, TOTPSetup{Problem: p, URI: "otpauth://totp/x"})
+	}
+	for _, rule := range []string{"withdrawal", "contact", "email", "phone", "payment_method",
+		"settings_totp", "settings_sms", "settings_off", "settings_recovery_key"} {
+		if _, ok := englishWords["rule."+rule]; !ok {
+			t.Errorf("the rule %s has no sentence of its own", rule)
+		}
+		for _, lang := range []Lang{Indonesian, English} {
+			if smsForms[lang].purposes[rule] == "" {
+				t.Errorf("the rule %s has no words for the SMS in %s", rule, lang)
+			}
+		}
+	}
+	for _, lang := range []Lang{Indonesian, English} {
+		for _, p := range pages {
+			if _, err := r.Render(lang, p); err != nil {
+				t.Errorf("Render(%s, %+v): %v", lang, p, err)
+			}
+		}
+	}
+}
+
+// A rule may have any name, also one that is part of a key.
+func TestRuleWithoutWordsOfItsOwnGetsTheGeneralOnes(t *testing.T) {
+	r := newRenderer(t)
+	for _, rule := range []string{"", "profile", "held", "held.plain", "rule.settings_off", "<b>"} {
+		page := render(t, r, English, Challenge{Factor: "totp", Rule: rule})
+		if !strings.Contains(page, "<h1>Confirm it’s you</h1>\n<p class=\"lead\">This keeps your account safe.") {
+			t.Errorf("rule %q has other words", rule)
+		}
+	}
+}
+
+// Mobile networks filter such words, and who looks over a shoulder need not read
+// them. A receipt cannot be trusted, so nothing is ever "delivered".
+func TestNoTextSaysMoreThanItMay(t *testing.T) {
+	forbidden := regexp.MustCompile(`(?i)casino|kasino|\b(bet|bets|betting|game|games|gambl|judi|taruhan|permainan|slot|togel|deposit|bonus)|deliver|terkirim ke`)
+	texts := slices.Concat(slices.Collect(maps.Values(indonesianWords)), slices.Collect(maps.Values(englishWords)))
+	for _, form := range smsForms {
+		texts = append(texts, form.write("", "123456", "", 5))
+		texts = slices.AppendSeq(texts, maps.Values(form.purposes))
+	}
+	for _, text := range texts {
+		if m := forbidden.FindString(text); m != "" {
+			t.Errorf("%q says %q", text, m)
+		}
+	}
+}
+
+// Where nothing was sent the page says so; where something was, or is not known,
+// it does not.
+func TestOutcomeSaysThatNothingWasSentExactlyWhereThatIsTrue(t *testing.T) {
+	passed := []OutcomeKind{OutcomeAlreadyDone, OutcomeConfirmed, OutcomeNotFound}
+	for _, kind := range outcomeKinds {
+		for _, end := range []string{".what", ".none"} {
+			text, ok := englishWords["outcome."+string(kind)+end]
+			if !ok {
+				continue
+			}
+			says := strings.Contains(strings.ToLower(text), "nothing") || strings.Contains(text, "did not send")
+			if want := !slices.Contains(passed, kind); says != want {
+				t.Errorf("%s%s says that nothing was sent: %v, want %v", kind, end, says, want)
+			}
+		}
+	}
+}
