@@ -45,9 +45,11 @@ func TestCompileFillsInDefaults(t *testing.T) {
 // A configuration that changes after it was checked would be one that nobody
 // checked.
 func TestASetSharesNothingWithItsCallers(t *testing.T) {
-	rules := []Rule{{Name: "a", Paths: []string{"/a"}, Methods: []string{"post"}, Factors: []Factor{SMS}, Details: []Detail{{"to", FromForm, "x"}}}}
+	fresh := func() []Rule {
+		return []Rule{{Name: "a", Paths: []string{"/a"}, Methods: []string{"POST"}, Factors: []Factor{SMS}, Details: []Detail{{"to", FromForm, "x"}}}}
+	}
+	rules, want := fresh(), mustCompile(t, fresh()...).Rules()
 	set := mustCompile(t, rules...)
-	want := set.Rules()
 	spoil := func(r Rule) {
 		r.Paths[0], r.Methods[0], r.Factors[0], r.Details[0].Label = "/spoilt", "GET", TOTP, "spoilt"
 	}

@@ -72,9 +72,6 @@ func (ix *index) glance(req *Request, f *found) bool {
 	if was := req.Targets[1]; was != "" && was != path && !ix.glancePath(was, req.RawQuery, f) {
 		return false
 	}
-	if len(req.Header) == 0 {
-		return true
-	}
 	for _, name := range pathHeaders {
 		for _, value := range req.Header[name] {
 			if path, query, _ := strings.Cut(value, "?"); !ix.glancePath(path, query, f) {
@@ -174,7 +171,7 @@ func (r *reader) readRoutes(query string) {
 		return
 	}
 	for name, value := range queryPairs(query) {
-		if value != "" && slices.Contains(routeParameters, strings.ToLower(name)) {
+		if slices.Contains(routeParameters, strings.ToLower(name)) {
 			r.read(value)
 		}
 	}

@@ -62,6 +62,7 @@ var evasions = map[string][]string{
 		"/wallet/withdraw%00", "/wallet/withdraw%00.css", "/wallet/withdraw%00/x", "/wallet/withdraw/%00", "/wallet/withdraw%0a", "/wallet/withdraw%0d%0aHost:x",
 		"/wallet/withdraw%3f", "/wallet/withdraw%3Fx=y", "/wallet/withdraw%23", "/wallet/withdraw%23/../x", "/wallet/withdraw%253fx", "/wallet/withdraw%20HTTP/1.1",
 		"/wallet/withdraw%3f/../../x", "/wallet/withdraw%2500", "/x/../wallet/withdraw%00/../..", "/wallet/withdraw?x", "/wallet/withdraw#x",
+		"/wallet/withdraw ", "/wallet/withdraw\x00", "/wallet/withdraw\tx", "/wallet/with\x7fdraw",
 		// characters in other clothes
 		"/wallet%c0%afwithdraw", "/x/%c0%ae%c0%ae/wallet/withdraw", "/wallet%e0%80%afwithdraw", "/wallet%f0%80%80%afwithdraw", "/wallet%f8%80%80%80%afwithdraw",
 		"/wallet%c1%9cwithdraw", "/wallet%c0%2fwithdraw", "/%c1%b7allet/withdraw", "/wallet%fc%80%80%80%80%afwithdraw", "/wallet%25c0%25afwithdraw",
@@ -74,7 +75,7 @@ var evasions = map[string][]string{
 		"/wallet%e0%81%9cwithdraw", "/wallet/with%e2%80%aedraw", "/wallet/with%ef%b8%8fdraw", "/wallet/with%e1%85%9fdraw",
 		// broken escapes
 		"/wallet/withdraw%", "/wallet/withdraw%2", "/wallet/with%zzdraw", "/wallet/with%draw", "/%wallet/withdraw", "/wallet/withdraw%25", "/wallet/%zzwithdraw%2",
-		"/wallet%/withdraw",
+		"/wallet%/withdraw", "/wallet%z/withdraw",
 		// whole URLs, and paths without a root
 		"http://evil/wallet/withdraw", "https://evil:8443/wallet/withdraw", "//evil/wallet/withdraw", `/\evil/wallet/withdraw`, `\\evil\wallet\withdraw`,
 		"/http://evil/wallet/withdraw", "wallet/withdraw", "./wallet/withdraw", "../wallet/withdraw", "%2f%2fevil/wallet/withdraw", "HTTP://u:p@evil/wallet/withdraw",
@@ -211,6 +212,7 @@ func TestInvariantI12NeighboursAreNotProtected(t *testing.T) {
 		"/games/tom%20jerry", "/games/50%25+bonus", "/search/wallet%20withdraw", "/search/wallet+withdraw", "/img/https%3A%2F%2Fcdn.example%2Fa%2Fb.png",
 		"/img/https://cdn.example/a.png", "/c%C3%A0ng", "/f;v=2/app.js", "/a//b", "/x/../y", "/wallet%2fdeposit", "/wallet/%64eposit", "/wallet/deposit;jsessionid=1",
 		"/.well-known/acme-challenge/x", "/v1.2/games", "/app.js.map", "/@user", "/~user/x", "/wallet/../deposit", "/wallet/withdraw/../deposit",
+		"/wallet%e0%a0%afwithdraw", "/wallet/withdraw/.hidden;v=1", "/wallet/.withdraw;v=1",
 		"/x%00", "/wallet/deposit%00", "/%zz", "/100%", "/wallet%", "/index.php/wallet/deposit", "/index.php", "/play.php/level/1", "*",
 		"//evil/deposit", "/%25252525252561", "/wallet/deposit%25252525252561", "/" + strings.Repeat("%2561", 400), "/" + strings.Repeat("a;b/..%2f%5c%252e.;x//", 40),
 	} {
@@ -240,7 +242,9 @@ func TestUnsafePathsAreRefusedOnlyWhereTheyTouchARule(t *testing.T) {
 		{"/" + flood + "/wallet/deposit", ""},
 		{"/" + flood + "/%ff", RefusedAmbiguous}, // its text is not certain
 		{"/" + flood + "/%zz", RefusedAmbiguous},
-		{"/%" + strings.Repeat("25", 1200) + "41", RefusedAmbiguous}, // too long to be weighed
+		{"/%" + strings.Repeat("25", 1200) + "41", RefusedAmbiguous},
+		{"/" + strings.Repeat(flood, 3), RefusedAmbiguous},                      // too long to be weighed
+		{"/a;b%20c+d.e%2541%5c" + strings.Repeat("x", 16000), RefusedAmbiguous}, // too much text
 		{"//x%2f..;/%c0%ae/WALLET//withdraw%2f%00", RefusedAmbiguous},
 		{"/a;b/..%2f%5c%252e.;x//wallet;/withdraw%3b%00", RefusedAmbiguous},
 		{"/vault/100%25", ""},
@@ -271,6 +275,7 @@ func TestInvariantI1PathsBeyondTheBoundsAreRefusedForEveryKindOfRule(t *testing.
 		"/index.php/wallet/send": "/" + flood + "/wallet/send",
 		"/wallet/index.html":     "/" + flood + "/wallet",
 		"/send.php":              "/" + flood + "/ｓend.php/x",
+		"/safe/x":                "/" + flood + "/sa%00fe/x",
 		"/a/b/c":                 "/a/" + flood + "/b/" + flood + "/c",
 	} {
 		set := mustCompile(t, Rule{Name: "r", Paths: []string{rule}})

@@ -219,7 +219,12 @@ var respellings = []func(p string, n int) string{
 	func(p string, n int) string { return encodeBytes(p, func(byte) bool { return true }) },
 	func(p string, n int) string { return insert(p, n, "/.") },
 	func(p string, n int) string { return insert(p, n, "/x/..") },
-	func(p string, n int) string { return insert(p, n, "/x%2fy/..") },
+	func(p string, n int) string { // dots for a reader that resolves before it decodes, so nothing may need decoding before
+		if strings.Contains(p, "%") {
+			return p
+		}
+		return insert(p, n, "/x%2fy/..")
+	},
 	func(p string, n int) string { return insert(p, n, ";p=1") },
 	func(p string, n int) string { return insert(p, n, "/") },
 	func(p string, n int) string { return strings.ReplaceAll(p, "/", `\`) },

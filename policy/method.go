@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"iter"
 	"net/url"
 	"slices"
 	"strings"
@@ -55,14 +56,21 @@ func claimsMethod(name string) bool {
 	return false
 }
 
-// queryPairs yields the decoded names and values of a query. Where decoding
-// fails they come as they are.
-func queryPairs(query string) func(yield func(name, value string) bool) {
+// queryPairs yields the decoded names and values of a query, for readers that
+// part it at "&" only and for those that part it at ";" too. Where decoding fails
+// they come as they are.
+func queryPairs(query string) iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {
-		for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
-			name, value, _ := strings.Cut(pair, "=")
-			if !yield(queryText(name), queryText(value)) {
+		for _, separators := range []string{"&", "&;"} {
+			if separators != "&" && !strings.Contains(query, ";") {
 				return
+			}
+			parted := strings.FieldsFuncSeq(query, func(r rune) bool { return strings.ContainsRune(separators, r) })
+			for pair := range parted {
+				name, value, _ := strings.Cut(pair, "=")
+				if !yield(queryText(name), queryText(value)) {
+					return
+				}
 			}
 		}
 	}
