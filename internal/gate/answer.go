@@ -24,7 +24,7 @@ func (g *Gate) answerForm(w http.ResponseWriter, r *http.Request, o own, form ur
 	if err := g.origin.Check(r); err != nil {
 		return g.refuse(w, r, o, refusal{
 			status: http.StatusForbidden, problem: "cross-site", title: "The request came from another site",
-			page: challengepages.Outcome{Kind: challengepages.OutcomeCrossSite}, event: audit.RequestCrossSite,
+			page: challengepages.Outcome{Kind: challengepages.OutcomeCrossSite, Link: "/"}, event: audit.RequestCrossSite,
 		})
 	}
 	who, err := g.identify(r, o)
@@ -77,7 +77,7 @@ func (g *Gate) answerFormAs(w http.ResponseWriter, r *http.Request, who *caller,
 	case challengepages.ActionNotMe:
 		return g.cancelPage(w, r, who, ch, challengepages.OutcomeReported)
 	default:
-		return g.page(w, r, who.own, http.StatusBadRequest, challengepages.Outcome{Kind: challengepages.OutcomeInvalidForm})
+		return g.page(w, r, who.own, http.StatusBadRequest, challengepages.Outcome{Kind: challengepages.OutcomeInvalidForm, Link: "/"})
 	}
 }
 
@@ -175,7 +175,7 @@ func (g *Gate) answerPage(w http.ResponseWriter, r *http.Request, who *caller, c
 			return g.unavailable(w, r, who.own, err)
 		}
 	case account.Disabled:
-		return g.page(w, r, who.own, http.StatusForbidden, challengepages.Outcome{Kind: challengepages.OutcomeFactorsDisabled})
+		return g.page(w, r, who.own, http.StatusForbidden, challengepages.Outcome{Kind: challengepages.OutcomeFactorsDisabled, Link: "/"})
 	case account.Unusable:
 		again.factor = ""
 	}
@@ -232,7 +232,7 @@ func (g *Gate) complete(w http.ResponseWriter, r *http.Request, who *caller, ch 
 	case request != nil:
 		restored, err := request.Restore(r)
 		if err != nil {
-			return g.page(w, r, who.own, http.StatusBadRequest, challengepages.Outcome{Kind: challengepages.OutcomeCannotHold})
+			return g.page(w, r, who.own, http.StatusBadRequest, challengepages.Outcome{Kind: challengepages.OutcomeCannotHold, Link: "/"})
 		}
 		ctx := context.WithValue(r.Context(), releaseKey{}, &release{challenge: ch, own: who.own})
 		return next.Release(w, restored.WithContext(ctx))
@@ -241,7 +241,7 @@ func (g *Gate) complete(w http.ResponseWriter, r *http.Request, who *caller, ch 
 		http.Redirect(w, r, ch.Return, http.StatusSeeOther)
 		return nil
 	default:
-		return g.page(w, r, who.own, http.StatusOK, challengepages.Outcome{Kind: challengepages.OutcomeConfirmed})
+		return g.page(w, r, who.own, http.StatusOK, challengepages.Outcome{Kind: challengepages.OutcomeConfirmed, Link: "/"})
 	}
 }
 
@@ -344,8 +344,8 @@ func (g *Gate) showChallenge(w http.ResponseWriter, r *http.Request, who *caller
 		s.factor = ch.Factors[0]
 	}
 	page := challengepages.Challenge{
-		ID: ch.ID, Action: g.target(r), Rule: strings.Join(ch.Rules, "+"), Factor: string(s.factor),
-		AttemptsLeft: left, Problem: s.problem, RetryAt: s.retryAt, Expires: ch.Expires, Held: ch.Held != nil,
+		ID: ch.ID, Action: g.target(r), Rule: ch.Rules[0], Factor: string(s.factor),
+		AttemptsLeft: left, Problem: s.problem, RetryAt: s.retryAt, Expires: ch.Expires, Held: ch.Held != nil, Now: now,
 	}
 	for _, d := range ch.Details {
 		page.Details = append(page.Details, challengepages.Detail(d))

@@ -87,6 +87,9 @@ type Config struct {
 	Original func(r *http.Request) *url.URL
 	// Observe is told of everything that happens to a request. It must be quick.
 	Observe func(r *http.Request, e audit.Event)
+	// Failed is told of each error for which a request was answered 503. The errors
+	// name what could not be asked, and no player. It must be quick.
+	Failed func(r *http.Request, err error)
 	// Now and Rand are the clock and the source of randomness. Default time.Now and
 	// crypto/rand.Reader.
 	Now  func() time.Time
@@ -208,6 +211,9 @@ func (c *Config) defaults() error {
 	if c.Observe == nil {
 		c.Observe = func(*http.Request, audit.Event) {}
 	}
+	if c.Failed == nil {
+		c.Failed = func(*http.Request, error) {}
+	}
 	return nil
 }
 
@@ -232,7 +238,7 @@ func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next Next) error {
 	case decision.Refuse != "":
 		return g.refuse(w, r, own, refusal{
 			status: http.StatusBadRequest, problem: "ambiguous-request", title: "The request can be understood in more than one way",
-			page: challengepages.Outcome{Kind: challengepages.OutcomeAmbiguous}, event: audit.RequestAmbiguous, reason: decision.Refuse,
+			page: challengepages.Outcome{Kind: challengepages.OutcomeAmbiguous, Link: "/"}, event: audit.RequestAmbiguous, reason: decision.Refuse,
 		})
 	case len(decision.Rules) > 0:
 		return g.protect(w, r, own, &route{rules: decision.Rules, next: next, pass: g.forward})
@@ -241,6 +247,9 @@ func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next Next) error {
 		// although no rule protects POST there.
 		if form, ok := takeForm(r); ok {
 			return g.answerForm(w, r, own, form, next)
+		}
+		if rules := g.claimedInBody(r, &request); len(rules) > 0 {
+			return g.protect(w, r, own, &route{rules: rules, next: next, pass: g.forward})
 		}
 	}
 	return g.forwardOpen(w, r, next)

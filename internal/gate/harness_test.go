@@ -188,6 +188,7 @@ func rules() []policy.Rule {
 		{Name: "contact", Paths: []string{"/account/email", "/account/phone"}, Methods: []string{"POST"}},
 		{Name: "statement", Paths: []string{"/statement"}, Methods: []string{"GET"}, Group: "contact"},
 		{Name: "totponly", Paths: []string{"/totp-only"}, Factors: []policy.Factor{policy.TOTP}},
+		{Name: "profile", Paths: []string{"/profile"}, Methods: []string{"PATCH"}},
 		{Name: "optional", Paths: []string{"/optional"}, Unenrolled: policy.UnenrolledAllow},
 	}
 }

@@ -61,7 +61,7 @@ func (g *Gate) interrupt(w http.ResponseWriter, r *http.Request, who *caller, un
 		no.page = challengepages.Outcome{Kind: challengepages.OutcomeEnrol, Link: g.settingsURL()}
 	case slices.ContainsFunc(need.Factors, a.Disabled):
 		no.problem, no.title = "factor-disabled", "The factor was disabled after too many wrong answers"
-		no.page = challengepages.Outcome{Kind: challengepages.OutcomeFactorsDisabled}
+		no.page = challengepages.Outcome{Kind: challengepages.OutcomeFactorsDisabled, Link: "/"}
 	default:
 		no.problem, no.title = "factor-required", "None of the player's factors is accepted here"
 		no.page = challengepages.Outcome{Kind: challengepages.OutcomeNoFactor, Link: g.settingsURL()}
@@ -114,7 +114,7 @@ func (g *Gate) challenge(w http.ResponseWriter, r *http.Request, who *caller, a 
 	if err != nil {
 		return g.refuse(w, r, who.own, refusal{
 			status: http.StatusBadRequest, problem: "ambiguous-request", title: "The request can be understood in more than one way",
-			page:  challengepages.Outcome{Kind: challengepages.OutcomeAmbiguous},
+			page:  challengepages.Outcome{Kind: challengepages.OutcomeAmbiguous, Link: "/"},
 			event: audit.RequestAmbiguous, reason: "details", rules: unmet, who: who,
 		})
 	}

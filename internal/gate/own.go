@@ -75,7 +75,7 @@ func (g *Gate) serveChallenge(w http.ResponseWriter, r *http.Request, o own, id,
 	if err := g.origin.Check(r); err != nil {
 		return g.refuse(w, r, o, refusal{
 			status: http.StatusForbidden, problem: "cross-site", title: "The request came from another site",
-			page: challengepages.Outcome{Kind: challengepages.OutcomeCrossSite}, event: audit.RequestCrossSite,
+			page: challengepages.Outcome{Kind: challengepages.OutcomeCrossSite, Link: "/"}, event: audit.RequestCrossSite,
 		})
 	}
 	who, err := g.identify(r, o)
@@ -103,7 +103,7 @@ func (g *Gate) serveChallenge(w http.ResponseWriter, r *http.Request, o own, id,
 	case action == "":
 		return g.refuse(w, r, o, refusal{
 			status: http.StatusUnsupportedMediaType, problem: "invalid-answer", title: "An answer is JSON or the challenge page's form",
-			page: challengepages.Outcome{Kind: challengepages.OutcomeInvalidForm},
+			page: challengepages.Outcome{Kind: challengepages.OutcomeInvalidForm, Link: "/"},
 		})
 	case action == "send":
 		return g.sendAPI(w, r, who, ch)

@@ -74,7 +74,7 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt *route)
 	if err := g.origin.Check(r); err != nil {
 		return g.refuse(w, r, o, refusal{
 			status: http.StatusForbidden, problem: "cross-site", title: "The request came from another site",
-			page: challengepages.Outcome{Kind: challengepages.OutcomeCrossSite}, event: audit.RequestCrossSite, rules: rt.rules,
+			page: challengepages.Outcome{Kind: challengepages.OutcomeCrossSite, Link: "/"}, event: audit.RequestCrossSite, rules: rt.rules,
 		})
 	}
 	who, err := g.identify(r, o)

@@ -112,7 +112,9 @@ func (g *Gate) page(w http.ResponseWriter, r *http.Request, o own, status int, p
 	h.Set("Content-Security-Policy", g.Pages.CSP())
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
+	// Not no-referrer: browsers would send Origin: null with our own forms, which
+	// then look as if they came from another site.
+	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
@@ -138,9 +140,10 @@ func (e *unavailableError) Unwrap() error { return e.err }
 // unavailable answers a request whose state could not be read or written. It did
 // not go on, and nothing that it asked for has happened.
 func (g *Gate) unavailable(w http.ResponseWriter, r *http.Request, o own, err error) error {
+	g.Failed(r, err)
 	return g.refuse(w, r, o, refusal{
 		status: http.StatusServiceUnavailable, problem: "store-unavailable", title: "Step-up authentication is not available at the moment",
-		page:  challengepages.Outcome{Kind: challengepages.OutcomeStoreDown},
+		page:  challengepages.Outcome{Kind: challengepages.OutcomeStoreDown, Link: g.retryLink(r)},
 		event: audit.RequestUnavailable, reason: "store", retryAt: g.Now().Add(5 * time.Second),
 	})
 }
@@ -155,15 +158,16 @@ func (g *Gate) refuseCaller(w http.ResponseWriter, r *http.Request, o own, rules
 	case errors.Is(err, identity.ErrAmbiguous):
 		return g.refuse(w, r, o, refusal{
 			status: http.StatusBadRequest, problem: "ambiguous-session", title: "The request bears more than one session",
-			page:  challengepages.Outcome{Kind: challengepages.OutcomeAmbiguous},
+			page:  challengepages.Outcome{Kind: challengepages.OutcomeAmbiguous, Link: "/"},
 			event: audit.RequestAmbiguous, reason: "session", rules: rules,
 		})
 	case errors.As(err, &store):
 		return g.unavailable(w, r, o, err)
 	default:
+		g.Failed(r, err)
 		return g.refuse(w, r, o, refusal{
 			status: http.StatusServiceUnavailable, problem: "site-unavailable", title: "The site could not be asked who is logged in",
-			page:  challengepages.Outcome{Kind: challengepages.OutcomeSiteDown},
+			page:  challengepages.Outcome{Kind: challengepages.OutcomeSiteDown, Link: g.retryLink(r)},
 			event: audit.RequestUnavailable, reason: "identity", rules: rules, retryAt: g.Now().Add(5 * time.Second),
 		})
 	}
@@ -197,7 +201,7 @@ func (g *Gate) refuseUnholdable(w http.ResponseWriter, r *http.Request, who *cal
 	no := refusal{
 		status: http.StatusRequestEntityTooLarge, problem: "cannot-hold", title: "The request is too large to be held for a challenge",
 		detail: "At most " + strconv.FormatInt(g.MaxBody, 10) + " bytes can be held.",
-		page:   challengepages.Outcome{Kind: challengepages.OutcomeCannotHold},
+		page:   challengepages.Outcome{Kind: challengepages.OutcomeCannotHold, Link: "/"},
 		event:  audit.RequestUnholdable, reason: "size", rules: rules, who: who,
 	}
 	if held.Unholdable(r) {
@@ -211,9 +215,18 @@ func (g *Gate) refuseUnholdable(w http.ResponseWriter, r *http.Request, who *cal
 func (g *Gate) refuseBody(w http.ResponseWriter, r *http.Request, who *caller, rules []*policy.Rule) error {
 	return g.refuse(w, r, who.own, refusal{
 		status: http.StatusBadRequest, problem: "unreadable-body", title: "The request's body could not be read to its end",
-		page:  challengepages.Outcome{Kind: challengepages.OutcomeCannotHold},
+		page:  challengepages.Outcome{Kind: challengepages.OutcomeCannotHold, Link: "/"},
 		event: audit.RequestUnholdable, reason: "body", rules: rules, who: who,
 	})
+}
+
+// retryLink is where "try again" leads: to the page that was asked for. What a
+// form asked for cannot be asked for by a link.
+func (g *Gate) retryLink(r *http.Request) string {
+	if isSafe(r.Method) {
+		return g.target(r)
+	}
+	return "/"
 }
 
 // settingsURL is where a player sets up a factor.

@@ -213,3 +213,28 @@ func TestAnUnmeetableRequirementSaysWhatIsNeeded(t *testing.T) {
 	}
 	wantHits(t, w, 0)
 }
+
+// The rule names PATCH; Laravel takes a POST for one whose JSON body says so.
+func TestInvariantI1AMethodNamedInAJSONBodyCounts(t *testing.T) {
+	w := newWorld(t)
+	w.enrolSMS("budi")
+	b := w.script("budi")
+	for name, body := range map[string]string{
+		"plain":        `{"_method":"PATCH"}`,
+		"lower case":   `{"x":1,"_method":"patch"}`,
+		"escaped name": `{"_\u006dethod":"PATCH"}`,
+		"twice":        `{"_method":"POST","_method":"PATCH"}`,
+		"too long":     `{"x":"` + strings.Repeat("x", 1<<20) + `","_method":"PATCH"}`,
+	} {
+		if res := b.json("POST", "/profile", body); res.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s: status = %d, want 401", name, res.StatusCode)
+		}
+	}
+	wantHits(t, w, 0)
+	for _, body := range []string{`{"x":"_method"}`, `{}`, `[1]`, `{"_method":"GET"}`} {
+		wantStatus(t, b.json("POST", "/profile", body), http.StatusOK)
+	}
+	if hits := w.site.all(); len(hits) != 4 || hits[0].body != `{"x":"_method"}` {
+		t.Errorf("the site got %+v", hits)
+	}
+}

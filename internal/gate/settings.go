@@ -172,7 +172,7 @@ func (g *Gate) confirmSetup(w http.ResponseWriter, r *http.Request, o own) error
 	if err := g.origin.Check(r); err != nil {
 		return g.refuse(w, r, o, refusal{
 			status: http.StatusForbidden, problem: "cross-site", title: "The request came from another site",
-			page: challengepages.Outcome{Kind: challengepages.OutcomeCrossSite}, event: audit.RequestCrossSite,
+			page: challengepages.Outcome{Kind: challengepages.OutcomeCrossSite, Link: "/"}, event: audit.RequestCrossSite,
 		})
 	}
 	who, err := g.identify(r, o)

@@ -177,3 +177,18 @@ func TestAPlayerWithoutAFactorIsAskedOnTheirRegisteredPhone(t *testing.T) {
 	wantStatus(t, b.get("/statement"), http.StatusForbidden)
 	wantHits(t, w, 1)
 }
+
+func TestWithoutASenderSMSIsNoFactor(t *testing.T) {
+	w := newWorld(t)
+	w.gate.Sender = nil
+	b := w.browser("agus")
+	if page := text(t, b.get("/account/security")); strings.Contains(page, challengepages.FieldPhone) {
+		t.Error("the security page asks for a number")
+	}
+	// Nothing can prove the phone, so what only the session speaks for is held.
+	res := b.post(security + "/totp")
+	wantStatus(t, res, http.StatusOK)
+	wantStatus(t, b.confirmTOTP(text(t, res)), http.StatusOK)
+	wantStatus(t, b.withdraw("1"), http.StatusForbidden)
+	wantHits(t, w, 0)
+}

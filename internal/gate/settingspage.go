@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"encoding/base32"
 	"net/http"
 
 	"github.com/stepgate/stepgate/challengepages"
@@ -33,7 +32,7 @@ func (g *Gate) showSettings(w http.ResponseWriter, r *http.Request, who *caller,
 	if err := g.ensureBrowser(w, r, who); err != nil {
 		return err
 	}
-	page := challengepages.Settings{Base: g.base(), RecoveryKey: a.Recovery != nil, Problem: problem, Back: "/", SMSOffered: g.Sender != nil}
+	page := challengepages.Settings{Base: g.base(), RecoveryKey: a.Recovery != nil, Problem: problem, Back: "/", NoSMS: g.Sender == nil}
 	for _, e := range a.Enrolments {
 		view := challengepages.Enrolment{Factor: string(e.Factor), Since: e.Since, Disabled: a.Disabled(e.Factor)}
 		if e.Phone != "" {
@@ -70,15 +69,14 @@ func (g *Gate) showTOTPSetup(w http.ResponseWriter, r *http.Request, who *caller
 	}
 	return g.page(w, r, who.own, statusOf(problem), challengepages.TOTPSetup{
 		Base: g.base(), SetupID: s.ID, QRPNG: qr, URI: uri, AttemptsLeft: left, Problem: problem, Expires: s.Expires,
-		Key:  base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(s.Secret),
-		Back: g.settingsURL(),
+		Key: factor.TOTPSecretText(s.Secret), Back: g.settingsURL(), Now: g.Now(),
 	})
 }
 
 func (g *Gate) showSMSSetup(w http.ResponseWriter, r *http.Request, who *caller, s *account.Setup, sent bool, problem challengepages.Problem, left int) error {
 	return g.page(w, r, who.own, statusOf(problem), challengepages.SMSSetup{
 		Base: g.base(), SetupID: s.ID, Phone: s.Phone.Mask(), Sent: sent, AttemptsLeft: left, Problem: problem,
-		Expires: s.Expires, Back: g.settingsURL(),
+		Expires: s.Expires, Back: g.settingsURL(), Now: g.Now(),
 	})
 }
 

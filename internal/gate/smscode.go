@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/stepgate/stepgate/challengepages"
@@ -56,7 +55,7 @@ func (g *Gate) sendCode(r *http.Request, who *caller, ch *challenge.Challenge, f
 	if err != nil || !send.Granted {
 		return send.Challenge, err
 	}
-	text := challengepages.SMSText{Code: send.Code, Minutes: minutes(send.Validity), Rule: strings.Join(ch.Rules, "+")}
+	text := challengepages.SMSText{Code: send.Code, Minutes: minutes(send.Validity), Rule: ch.Rules[0]}
 	if ch.SingleUse {
 		for _, d := range ch.Details {
 			text.Details = append(text.Details, challengepages.Detail(d))
