@@ -35,15 +35,15 @@ func readAssets(brand rgb, styles, scripts []string) (assets, error) {
 }
 
 // contentSecurityPolicy allows the given styles and scripts by their hashes (CSP
-// Level 3, section 2.3.1).
-func contentSecurityPolicy(all ...assets) string {
+// Level 3, section 2.3.1), and forms to the given targets.
+func contentSecurityPolicy(formTargets string, all ...assets) string {
 	styles, scripts := "style-src", "script-src"
 	for _, a := range all {
 		styles += " '" + sourceHash(string(a.Style)) + "'"
 		scripts += " '" + sourceHash(string(a.Script)) + "'"
 	}
 	return strings.Join([]string{
-		"default-src 'none'", styles, scripts, "img-src data:", "form-action 'self'", "base-uri 'none'",
+		"default-src 'none'", styles, scripts, "img-src data:", "form-action " + formTargets, "base-uri 'none'",
 		"frame-ancestors 'none'", "object-src 'none'",
 	}, "; ")
 }

@@ -184,7 +184,7 @@ func site(t *testing.T, r *Renderer) http.Handler {
 			}
 			mux.HandleFunc("GET /"+string(lang)+"/"+s.name, func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "text/html; charset=utf-8")
-				w.Header().Set("Content-Security-Policy", r.CSP())
+				w.Header().Set("Content-Security-Policy", r.CSP(s.page))
 				_, _ = w.Write(page)
 			})
 		}

@@ -21,7 +21,7 @@ type Renderer struct {
 	// The challenge has ten kibibytes for everything, so it goes without the style
 	// and script that only the other pages need.
 	challengeAssets, assets assets
-	csp                     string
+	csp, cspReleasing       string
 }
 
 // assets are what is inlined in a page.
@@ -70,14 +70,30 @@ func New(b Brand) (*Renderer, error) {
 		templates:       templates,
 		challengeAssets: small,
 		assets:          full,
-		csp:             contentSecurityPolicy(small, full),
+		csp:             contentSecurityPolicy("'self'", small, full),
+		cspReleasing:    contentSecurityPolicy("'self' https:", small, full),
 	}, nil
 }
 
-// CSP is the Content-Security-Policy that goes with every page of this renderer.
-// It allows the page's own style and script by their hashes, pictures from data:
-// URLs (logo and QR code), and forms to the site itself; nothing else.
-func (r *Renderer) CSP() string { return r.csp }
+// CSP is the Content-Security-Policy that goes with a page. It allows the page's
+// own style and script by their hashes, pictures from data: URLs (logo and QR
+// code), and forms to the site itself; nothing else.
+//
+// Browsers hold form-action against every redirect that follows a form. A page
+// whose form may release a request of the site therefore allows any encrypted
+// target: the site may answer a withdrawal by sending the player on to its payment
+// provider, and the player would see the request done and the page blocked.
+func (r *Renderer) CSP(p Page) string {
+	switch p := p.(type) {
+	case Challenge:
+		return r.cspReleasing
+	case RecoveryKey:
+		if p.Used {
+			return r.cspReleasing
+		}
+	}
+	return r.csp
+}
 
 // frame is what every page has, around the view of its own.
 type frame struct {

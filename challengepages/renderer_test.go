@@ -72,7 +72,7 @@ func TestSamePageGivesTheSameBytes(t *testing.T) {
 			t.Errorf("%s differs from one time to the next", s.name)
 		}
 	}
-	if a.CSP() != b.CSP() {
+	if a.CSP(Settings{}) != b.CSP(Settings{}) {
 		t.Error("the policy differs from one time to the next")
 	}
 }
@@ -161,7 +161,7 @@ func TestEveryPageIsWellFormedAndNamesItsTaskAndSite(t *testing.T) {
 // R42, and the promise that nothing but the page's own style and script runs.
 func TestPolicyAllowsExactlyThePagesOwnStyleAndScript(t *testing.T) {
 	r := newRenderer(t, withLongBrand)
-	policy := r.CSP()
+	policy := r.CSP(Settings{})
 	if !strings.HasPrefix(policy, "default-src 'none'; ") || strings.Contains(policy, "unsafe") {
 		t.Errorf("policy is %q", policy)
 	}
@@ -169,6 +169,9 @@ func TestPolicyAllowsExactlyThePagesOwnStyleAndScript(t *testing.T) {
 		if !slices.Contains(strings.Split(policy, "; "), directive) {
 			t.Errorf("policy %q lacks %s", policy, directive)
 		}
+	}
+	if releasing := r.CSP(Challenge{}); releasing != strings.Replace(policy, "form-action 'self'", "form-action 'self' https:", 1) {
+		t.Errorf("the policy of a challenge is %q", releasing)
 	}
 	allowed := map[string]bool{}
 	for _, hash := range regexp.MustCompile(`'(sha256-[^']+)'`).FindAllStringSubmatch(policy, -1) {

@@ -127,7 +127,7 @@ func TestChallengeIsAnsweredWithoutJavaScript(t *testing.T) {
 			t.Error(err)
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", r.CSP())
+		w.Header().Set("Content-Security-Policy", r.CSP(Challenge{}))
 		_, _ = w.Write(challenge)
 	}), time.Minute)
 	call(t, b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})

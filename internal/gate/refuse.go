@@ -109,7 +109,7 @@ func (g *Gate) page(w http.ResponseWriter, r *http.Request, o own, status int, p
 	h.Set("Content-Language", string(lang))
 	h.Set("Vary", "Accept-Language, Cookie")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", g.Pages.CSP())
+	h.Set("Content-Security-Policy", g.Pages.CSP(p))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	// Not no-referrer: browsers would send Origin: null with our own forms, which

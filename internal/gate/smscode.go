@@ -138,4 +138,6 @@ func (g *Gate) withinLimits(r *http.Request, who *caller, to sms.Number) (bool, 
 	return within, nil
 }
 
-func minutes(d time.Duration) int { return max(1, int(d/time.Minute)) }
+// minutes tells a validity in whole minutes, rounded down but for the seconds
+// that sending takes.
+func minutes(d time.Duration) int { return max(1, int((d+5*time.Second)/time.Minute)) }
