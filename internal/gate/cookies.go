@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ const (
 	cookieGrant    = "stepgate-grant"
 	cookieBrowser  = "stepgate-browser"
 	cookieLanguage = "stepgate-language"
+	cookiePrefix   = "stepgate-"
 	hostPrefix     = "__Host-"
 )
 
@@ -56,13 +58,16 @@ func takeOwn(r *http.Request) own {
 	}
 	lines := r.Header["Cookie"]
 	for i, line := range lines {
-		if !strings.Contains(line, "stepgate-") {
+		if !strings.Contains(line, cookiePrefix) {
 			continue
 		}
-		kept := o.takeCookies(line, isPlainLoopback(r))
-		fresh := make([]string, 0, len(lines))
-		fresh = append(append(fresh, lines[:i]...), kept)
-		lines = append(fresh, lines[i+1:]...)
+		if kept := o.takeCookies(line, isPlainLoopback(r)); len(lines) == 1 {
+			lines = []string{kept}
+		} else {
+			// The values may be shared with a copy of the request that is logged.
+			lines = slices.Clone(lines)
+			lines[i] = kept
+		}
 		r.Header["Cookie"] = lines
 	}
 	if len(lines) == 1 && lines[0] == "" {
@@ -92,7 +97,8 @@ func isOwnHeader(name string) bool {
 
 // takeCookies returns a Cookie header without our cookies, whose values it
 // keeps. The others stay byte for byte. A cookie of ours that is there twice
-// counts as absent: we cannot know which one we set.
+// counts as absent: we cannot know which one we set. One under the name that does
+// not count on this connection is dropped.
 func (o *own) takeCookies(line string, plain bool) string {
 	var kept strings.Builder
 	kept.Grow(len(line))
@@ -100,14 +106,8 @@ func (o *own) takeCookies(line string, plain bool) string {
 		var part string
 		part, rest, _ = strings.Cut(rest, ";")
 		name, value, _ := strings.Cut(strings.Trim(part, " \t"), "=")
-		if into := o.slot(name, plain); into != nil {
-			if *into != "" {
-				value = duplicated
-			}
-			*into = value
-			continue
-		}
-		if isOurs(name) {
+		bare, prefixed := strings.CutPrefix(name, hostPrefix)
+		if strings.HasPrefix(bare, cookiePrefix) && o.take(bare, value, prefixed != plain) {
 			continue
 		}
 		if kept.Len() == 0 {
@@ -123,32 +123,30 @@ func (o *own) takeCookies(line string, plain bool) string {
 // duplicated is a value that no cookie of ours can have.
 const duplicated = "\x00"
 
-// slot returns where the value of a cookie of ours goes; nil for others and for
-// ours under the name that does not count on this connection.
-func (o *own) slot(name string, plain bool) *string {
-	bare, prefixed := strings.CutPrefix(name, hostPrefix)
-	if prefixed == plain {
-		return nil
+// take keeps the value of a cookie of ours, if it counts, and reports whether it
+// is one.
+func (o *own) take(name, value string, counts bool) bool {
+	keep := func(old string) string {
+		switch {
+		case !counts:
+			return old
+		case old != "":
+			return duplicated
+		default:
+			return value
+		}
 	}
-	switch bare {
+	switch name {
 	case cookieGrant:
-		return &o.grant
+		o.grant = keep(o.grant)
 	case cookieBrowser:
-		return &o.browser
+		o.browser = keep(o.browser)
 	case cookieLanguage:
-		return &o.language
-	default:
-		return nil
-	}
-}
-
-func isOurs(name string) bool {
-	switch strings.TrimPrefix(name, hostPrefix) {
-	case cookieGrant, cookieBrowser, cookieLanguage:
-		return true
+		o.language = keep(o.language)
 	default:
 		return false
 	}
+	return true
 }
 
 // isPlainLoopback reports whether the browser talks to us unencrypted on its own
@@ -159,12 +157,12 @@ func isPlainLoopback(r *http.Request) bool {
 	if r.TLS != nil {
 		return false
 	}
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
+	host := hostname(r.Host)
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
+	}
+	if host == "" || host[0] != '[' && (host[0] < '0' || host[0] > '9') {
+		return false
 	}
 	ip := net.ParseIP(strings.Trim(host, "[]"))
 	return ip != nil && ip.IsLoopback()
@@ -230,8 +228,15 @@ func remoteHost(r *http.Request) string {
 
 // audience returns the host that a grant is for, without port, in lower case.
 func audience(host string) string {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
+	return strings.ToLower(hostname(host))
+}
+
+// hostname returns a Host header's value without its port. net.SplitHostPort does
+// the same but makes an error of each value that has none, on every request.
+func hostname(host string) string {
+	i := strings.LastIndexByte(host, ':')
+	if i < 0 || strings.IndexByte(host[i:], ']') >= 0 || strings.IndexByte(host, ':') != i && host[0] != '[' {
+		return host
 	}
-	return strings.ToLower(host)
+	return host[:i]
 }

@@ -255,25 +255,33 @@ func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next Next) error {
 	return g.forwardOpen(w, r, next)
 }
 
-// forwardOpen hands on a request that may pass. A request that may change who is
-// logged in ends what the identity source remembers.
+// forwardOpen hands on a request that no rule protects.
 func (g *Gate) forwardOpen(w http.ResponseWriter, r *http.Request, next Next) error {
 	source, ok := g.Identity.(identity.Forgetter)
 	if !ok {
 		return next.Forward(w, r)
 	}
-	// Found now: whoever comes next may change the request's header.
-	credential, found := g.Identity.Credential(r)
-	if isSafe(r.Method) {
-		err := next.Forward(w, r)
-		if len(w.Header()["Set-Cookie"]) > 0 {
-			forget(source, credential, found)
-		}
-		return err
+	if !isSafe(r.Method) {
+		credential, found := g.Identity.Credential(r)
+		return forwardForgetting(w, r, next, source, credential, found)
 	}
-	// Before, for what is remembered now; after, for what was asked meanwhile.
-	forget(source, credential, found)
-	defer forget(source, credential, found)
+	// Kept now: whoever comes next may change the request's header.
+	cookie, authorization := r.Header["Cookie"], r.Header["Authorization"]
+	err := next.Forward(w, r)
+	if len(w.Header()["Set-Cookie"]) > 0 {
+		asked := (&http.Request{Header: http.Header{"Cookie": cookie, "Authorization": authorization}}).WithContext(r.Context())
+		credential, found := g.Identity.Credential(asked)
+		forget(source, credential, found)
+	}
+	return err
+}
+
+// forwardForgetting hands on a request that may change who is logged in, and
+// ends what the identity source remembers of its session: before, for what is
+// remembered now; after, for what was asked meanwhile.
+func forwardForgetting(w http.ResponseWriter, r *http.Request, next Next, source identity.Forgetter, c identity.Credential, found error) error {
+	forget(source, c, found)
+	defer forget(source, c, found)
 	return next.Forward(w, r)
 }
 

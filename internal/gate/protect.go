@@ -89,7 +89,7 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt *route)
 		return g.unavailable(w, r, o, err)
 	}
 	if len(unmet) == 0 {
-		g.observe(r, audit.Event{Name: audit.RequestGranted, Subject: string(who.id), Rule: policy.Require(rt.rules).Name()})
+		g.observe(r, audit.Event{Name: audit.RequestGranted, Subject: string(who.id), Rule: ruleNames(rt.rules)})
 		return rt.pass(w, r, who, nil, rt.next)
 	}
 	passed, err := g.approval(r, who, unmet)
@@ -103,7 +103,7 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt *route)
 	case passed != nil:
 		g.observe(r, audit.Event{
 			Name: audit.RequestReleased, Subject: string(who.id), Challenge: passed.ID,
-			Rule: policy.Require(unmet).Name(), Factor: string(passed.PassedBy),
+			Rule: ruleNames(unmet), Factor: string(passed.PassedBy),
 		})
 		return rt.pass(w, r, who, passed, rt.next)
 	}
@@ -111,8 +111,16 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt *route)
 }
 
 // forward is the pass of the site's own routes.
-func (g *Gate) forward(w http.ResponseWriter, r *http.Request, _ *caller, _ *challenge.Challenge, next Next) error {
-	return g.forwardOpen(w, r, next)
+func (g *Gate) forward(w http.ResponseWriter, r *http.Request, who *caller, _ *challenge.Challenge, next Next) error {
+	source, ok := g.Identity.(identity.Forgetter)
+	if ok && !isSafe(r.Method) {
+		return forwardForgetting(w, r, next, source, who.credential, nil)
+	}
+	err := next.Forward(w, r)
+	if ok && len(w.Header()["Set-Cookie"]) > 0 {
+		source.Forget(who.credential)
+	}
+	return err
 }
 
 // identify finds out who sent the request.
@@ -233,6 +241,14 @@ func (g *Gate) tampered(r *http.Request, who *caller, ch *challenge.Challenge) e
 	}
 	_, err := who.backend.Challenges.End(r.Context(), ch.ID, challenge.Replaced)
 	return err
+}
+
+// ruleNames returns the names of rules, joined by "+".
+func ruleNames(rules []*policy.Rule) string {
+	if len(rules) == 1 {
+		return rules[0].Name
+	}
+	return policy.Require(rules).Name()
 }
 
 // covers reports whether a challenge was for all of the rules.

@@ -50,7 +50,7 @@ type problem struct {
 func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, o own, no refusal) error {
 	e := audit.Event{Name: no.event, Reason: no.reason}
 	if len(no.rules) > 0 {
-		e.Rule = policy.Require(no.rules).Name()
+		e.Rule = ruleNames(no.rules)
 	}
 	if no.who != nil {
 		e.Subject = string(no.who.id)
@@ -182,7 +182,7 @@ func (g *Gate) refuseAnonymous(w http.ResponseWriter, r *http.Request, o own, ru
 	if g.LoginPage == "" || !wantsPage(r) || policy.Require(rules).Anonymous != policy.AnonymousLogin {
 		return g.refuse(w, r, o, no)
 	}
-	g.observe(r, audit.Event{Name: no.event, Rule: policy.Require(rules).Name()})
+	g.observe(r, audit.Event{Name: no.event, Rule: ruleNames(rules)})
 	w.Header().Set("Cache-Control", "no-store")
 	// 303: whatever the method was, the login page is a page to get.
 	http.Redirect(w, r, g.LoginPage, http.StatusSeeOther)
