@@ -1,0 +1,272 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+
+	"github.com/stepgate/stepgate/examples/casino"
+)
+
+// binary is the stepgate command, built once for all tests.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "stepgate-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "stepgate")
+	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/stepgate").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building stepgate: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// demo is a running `stepgate demo`.
+type demo struct {
+	t   *testing.T
+	url string
+	// site is the casino behind it, which lives in the test's own process so that
+	// its ledger can be read and survives the gateway's death.
+	site *casino.Site
+	back *httptest.Server
+	// state is the folder that the gateway keeps its state in.
+	state string
+	cmd   *exec.Cmd
+	mu    sync.Mutex
+	out   strings.Builder
+	done  chan struct{}
+}
+
+// startDemo starts the demo in front of a site of the test's own.
+func startDemo(t *testing.T) *demo {
+	t.Helper()
+	site := casino.New(casino.Options{})
+	back := httptest.NewServer(site)
+	t.Cleanup(back.Close)
+	d := &demo{t: t, site: site, back: back, state: t.TempDir()}
+	d.start("localhost:0")
+	t.Cleanup(d.stop)
+	return d
+}
+
+var ready = regexp.MustCompile(`Demo ready at (http://\S+)`)
+
+// start runs the binary and waits until it says that it is ready.
+func (d *demo) start(listen string) {
+	d.t.Helper()
+	cmd := exec.Command(binary, "demo", "--listen", listen, "--site", d.back.URL, "--state-dir", d.state)
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	cmd.Stderr = d
+	if err := cmd.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	d.cmd, d.done = cmd, make(chan struct{})
+	found := make(chan string, 1)
+	go func() {
+		defer close(d.done)
+		lines := bufio.NewScanner(pipe)
+		for lines.Scan() {
+			fmt.Fprintln(d, lines.Text())
+			if m := ready.FindStringSubmatch(lines.Text()); m != nil {
+				found <- m[1]
+			}
+		}
+		_ = cmd.Wait()
+	}()
+	select {
+	case d.url = <-found:
+	case <-d.done:
+		d.t.Fatalf("the demo ended before it was ready:\n%s", d.output())
+	case <-time.After(60 * time.Second):
+		d.t.Fatalf("the demo is not ready:\n%s", d.output())
+	}
+}
+
+// Write keeps what the process prints.
+func (d *demo) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.out.Write(p)
+}
+
+func (d *demo) output() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.out.String()
+}
+
+// address is where the demo listens.
+func (d *demo) address() string { return strings.TrimPrefix(d.url, "http://") }
+
+// kill ends the process as a power cut does.
+func (d *demo) kill() {
+	_ = d.cmd.Process.Kill()
+	<-d.done
+}
+
+// stop ends the process as Ctrl-C does.
+func (d *demo) stop() {
+	_ = d.cmd.Process.Signal(syscall.SIGINT)
+	select {
+	case <-d.done:
+	case <-time.After(30 * time.Second):
+		d.kill()
+	}
+}
+
+// restart starts the process again over the same state and address.
+func (d *demo) restart() {
+	d.t.Helper()
+	d.start(d.address())
+}
+
+type message struct {
+	To   string    `json:"to"`
+	Text string    `json:"text"`
+	Code string    `json:"code"`
+	At   time.Time `json:"at"`
+}
+
+// messages returns what went to the phones, newest first.
+func (d *demo) messages() []message {
+	d.t.Helper()
+	req, err := http.NewRequest("GET", d.url+"/.demo/phone", nil)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	req.Header.Set("Accept", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var all []message
+	if err := json.NewDecoder(res.Body).Decode(&all); err != nil {
+		d.t.Fatalf("reading the demo's phone: %v", err)
+	}
+	return all
+}
+
+// code returns the code of the newest message.
+func (d *demo) code() string {
+	d.t.Helper()
+	all := d.messages()
+	if len(all) == 0 {
+		d.t.Fatal("no SMS was sent")
+	}
+	return all[0].Code
+}
+
+var setupKey = regexp.MustCompile(`(?m)\b([A-Z2-7]{4}(?: ?[A-Z2-7]{4}){7})\b`)
+
+// sariSecret returns the setup key that the demo prints for sari.
+func (d *demo) sariSecret() string {
+	d.t.Helper()
+	m := setupKey.FindStringSubmatch(d.output())
+	if m == nil {
+		d.t.Fatalf("the demo prints no setup key:\n%s", d.output())
+	}
+	return strings.ReplaceAll(m[1], " ", "")
+}
+
+// totpCodes hands out codes of one secret, each of a step of its own: a step
+// works once. It takes the steps that the gateway's clock skew allows.
+type totpCodes struct {
+	t      *testing.T
+	secret string
+	last   int64
+}
+
+func (c *totpCodes) next() string {
+	c.t.Helper()
+	now := time.Now()
+	step := now.Unix() / 30
+	if c.last >= step {
+		step = c.last + 1
+	}
+	if step > now.Unix()/30+1 {
+		c.t.Fatal("the test uses codes faster than the clock makes them")
+	}
+	c.last = step
+	code, err := totp.GenerateCode(c.secret, time.Unix(step*30, 0))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return code
+}
+
+// withdrawals returns the player's withdrawals at the site.
+func (d *demo) withdrawals(player string) []casino.Entry {
+	var all []casino.Entry
+	for _, e := range d.site.Ledger(player) {
+		if e.Kind == casino.Withdrawal {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+func (d *demo) wantWithdrawals(player string, amounts ...int64) {
+	d.t.Helper()
+	got := d.withdrawals(player)
+	ok := len(got) == len(amounts)
+	for i := range got {
+		ok = ok && got[i].Amount == amounts[i]
+	}
+	if !ok {
+		d.t.Fatalf("the ledger of %s has withdrawals %+v, want %v", player, got, amounts)
+	}
+}
+
+// waitFor waits for something that another process does.
+func waitFor(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// reachable reports whether something listens.
+func reachable(address string) bool {
+	c, err := net.DialTimeout("tcp", address, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
+}
