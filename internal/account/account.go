@@ -98,11 +98,13 @@ type Pending struct {
 	Fingerprint string `json:"fingerprint"`
 	// Binding and Browser are keyed hashes of the session credential and of the
 	// browser's own secret; Browser is empty for callers that have none.
-	Binding string    `json:"binding"`
-	Browser string    `json:"browser,omitempty"`
-	Opened  time.Time `json:"opened"`
-	Expires time.Time `json:"expires"`
-	Wrong   int       `json:"wrong,omitempty"`
+	Binding string `json:"binding"`
+	Browser string `json:"browser,omitempty"`
+	// FirstMet tells that the browser's secret was made with this challenge.
+	FirstMet bool      `json:"first_met,omitempty"`
+	Opened   time.Time `json:"opened"`
+	Expires  time.Time `json:"expires"`
+	Wrong    int       `json:"wrong,omitempty"`
 }
 
 // Setup is a factor that is being set up and waits for its first code.
@@ -212,12 +214,6 @@ func (a *Account) revoke() {
 	a.Pending, a.Setup = nil, nil
 }
 
-// String keeps the account out of logs.
-func (a *Account) String() string { return fmt.Sprintf("account(epoch %d)", a.Epoch) }
-
-// GoString keeps the account out of %#v.
-func (a *Account) GoString() string { return a.String() }
-
 // Book keeps the accounts. It is safe for concurrent use.
 type Book struct {
 	records seal.Records[Account]
@@ -251,7 +247,8 @@ func (b *Book) ID(subject string) ID {
 	return ID(base64.RawURLEncoding.EncodeToString(sum[:16]))
 }
 
-// Get returns the account, the zero account if nothing is known of it.
+// Get returns the account as it is now, the zero account if nothing is known of
+// it. Challenges and set-ups that have ended are not in it.
 func (b *Book) Get(ctx context.Context, id ID) (*Account, error) {
 	a, err := b.records.Get(ctx, string(id))
 	if errors.Is(err, store.ErrNotFound) {
@@ -260,6 +257,7 @@ func (b *Book) Get(ctx context.Context, id ID) (*Account, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading account: %w", err)
 	}
+	a.prune(b.now())
 	return a, nil
 }
 

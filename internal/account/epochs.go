@@ -72,10 +72,11 @@ func (e *epochs) get(id ID, read func() (uint64, error)) (uint64, error) {
 }
 
 func (e *epochs) close() {
-	e.stop()
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	// Nobody tells of writes any more: nothing may be remembered.
 	clear(e.known)
 	e.closed = true
+	e.mu.Unlock()
+	// Only now that nothing is remembered may nobody tell of writes any more: the
+	// other way round, a revocation in between would go unseen (invariant I9).
+	e.stop()
 }

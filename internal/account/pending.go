@@ -71,7 +71,7 @@ func (b *Book) Open(ctx context.Context, id ID, in Interruption) (Opened, error)
 		out.New = true
 		out.Pending = Pending{
 			ID: in.ID, Rules: in.Rules, Fingerprint: in.Fingerprint, Binding: in.Binding, Browser: in.Browser,
-			Opened: now, Expires: now.Add(in.Lifetime),
+			FirstMet: in.FirstMet, Opened: now, Expires: now.Add(in.Lifetime),
 		}
 		a.Pending = append(a.Pending, out.Pending)
 		return append(events, audit.Event{Name: audit.ChallengeOpened, Challenge: in.ID, Rule: in.Rules}), nil
@@ -88,7 +88,9 @@ func (a *Account) find(in Interruption, now time.Time) *Pending {
 		if p.Rules != in.Rules || p.Fingerprint != in.Fingerprint || p.Binding != in.Binding {
 			continue
 		}
-		if p.Browser == in.Browser || in.FirstMet && p.Browser != "" && now.Sub(p.Opened) < doubleClick {
+		// Only the secret that was made with a challenge can be given to its second
+		// click; one that a browser had before is nobody else's.
+		if p.Browser == in.Browser || in.FirstMet && p.FirstMet && now.Sub(p.Opened) < doubleClick {
 			return p
 		}
 	}

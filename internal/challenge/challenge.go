@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/stepgate/stepgate/internal/factor"
@@ -46,7 +47,7 @@ const (
 
 // resendAfter is how long the player waits for another SMS, by how many were
 // sent.
-var resendAfter = [MaxSends]time.Duration{30 * time.Second, 60 * time.Second, 120 * time.Second}
+var resendAfter = [MaxSends - 1]time.Duration{30 * time.Second, 60 * time.Second}
 
 // ErrNotFound says that no challenge has the id, or had it lately.
 var ErrNotFound = errors.New("no such challenge")
@@ -125,8 +126,10 @@ type Challenge struct {
 	CodeFrom   time.Time  `json:"code_from"`
 	Sends      int        `json:"sends,omitempty"`
 	LastSend   time.Time  `json:"last_send"`
-	// NotSent tells that the last SMS was not handed to a provider.
+	// NotSent tells that the last SMS was not handed to a provider. Lost counts the
+	// sends that carried no code of the present generation to a provider.
 	NotSent bool `json:"not_sent,omitempty"`
+	Lost    int  `json:"lost,omitempty"`
 }
 
 // State returns where the challenge stands at a time.
@@ -138,10 +141,14 @@ func (c *Challenge) State(now time.Time) State {
 }
 
 // String keeps the challenge out of logs.
-func (c *Challenge) String() string { return "challenge(" + c.ID + ", " + string(c.Moved) + ")" }
+func (c Challenge) String() string { return "challenge(" + c.ID + ", " + string(c.Moved) + ")" }
 
-// GoString keeps the challenge out of %#v.
-func (c *Challenge) GoString() string { return c.String() }
+// Format keeps the challenge out of logs under every verb.
+func (c Challenge) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// LogValue keeps the challenge out of log/slog, which would encode it as JSON: so
+// it is stored, sealed.
+func (c Challenge) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // Accepts reports whether the challenge can be answered by a factor.
 func (c *Challenge) Accepts(f policy.Factor) bool {
@@ -160,6 +167,9 @@ func (c *Challenge) ResendAt() time.Time {
 	}
 	return c.LastSend.Add(resendAfter[c.Sends-1])
 }
+
+// Sent reports whether an SMS with the present code may have reached the player.
+func (c *Challenge) Sent() bool { return c.Sends > c.Lost }
 
 // CodeExpired reports whether the SMS code that was sent is too old.
 func (c *Challenge) CodeExpired(now time.Time) bool {
@@ -191,10 +201,11 @@ func (b *Book) NewID() (string, error) {
 	return base64.RawURLEncoding.EncodeToString(id[:]), nil
 }
 
-// validID reports whether an id has the form of NewID's.
+// validID reports whether an id has the form of NewID's. The length is compared
+// as well because the decoder skips line breaks.
 func validID(id string) bool {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(id)
-	return err == nil && len(raw) == 16
+	return err == nil && len(raw) == 16 && len(id) == base64.RawURLEncoding.EncodedLen(16)
 }
 
 // Get returns a challenge, or ErrNotFound.

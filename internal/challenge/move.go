@@ -2,6 +2,10 @@ package challenge
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"time"
 
 	"github.com/stepgate/stepgate/internal/held"
@@ -18,6 +22,15 @@ type Send struct {
 	// Validity is how much life Code has.
 	Validity time.Duration
 }
+
+// String keeps the code out of logs.
+func (s Send) String() string { return fmt.Sprintf("send(granted %t)", s.Granted) }
+
+// Format keeps the code out of logs under every verb.
+func (s Send) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
+
+// LogValue keeps the code out of log/slog.
+func (s Send) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // ReserveSend reserves the next SMS of a challenge. first reserves only the very
 // first one, however many ask for it. A reservation is spent whether or not the
@@ -42,7 +55,7 @@ func (b *Book) ReserveSend(ctx context.Context, id string, first bool) (Send, er
 			c.CodeFrom = now
 		} else if c.CodeFrom.Add(CodeLifetime).Sub(now) < sameCode {
 			c.Generation++
-			c.CodeFrom = now
+			c.CodeFrom, c.Lost = now, c.Sends
 		}
 		c.Sends++
 		c.LastSend, c.NotSent = now, false
@@ -57,7 +70,7 @@ func (b *Book) ReserveSend(ctx context.Context, id string, first bool) (Send, er
 		if out.Code, err = b.code(c); err != nil {
 			return Send{}, err
 		}
-		out.Validity = c.CodeFrom.Add(CodeLifetime).Sub(b.now())
+		out.Validity = min(CodeLifetime-b.now().Sub(c.CodeFrom), c.Expires.Sub(b.now()))
 	}
 	return out, nil
 }
@@ -69,6 +82,7 @@ func (b *Book) MarkNotSent(ctx context.Context, id string) (*Challenge, error) {
 			return nil, ErrNotFound
 		}
 		c.NotSent = true
+		c.Lost++
 		return c, nil
 	})
 }
@@ -117,13 +131,17 @@ func (b *Book) Take(ctx context.Context, id string) (c *Challenge, request *held
 }
 
 // End moves a challenge that is pending or passed to one of Cancelled, Replaced
-// and UsedUp, and drops what it holds.
+// and UsedUp, and drops what it holds. Any other state is an error: a challenge
+// is passed by Pass alone.
 func (b *Book) End(ctx context.Context, id string, to State) (*Challenge, error) {
+	if to != Cancelled && to != Replaced && to != UsedUp {
+		return nil, errors.New("ending challenge: not a state to end in")
+	}
 	return b.update(ctx, id, func(c *Challenge) (*Challenge, error) {
 		if c == nil {
 			return nil, ErrNotFound
 		}
-		if c.Moved != Pending && c.Moved != Passed {
+		if state := c.State(b.now()); state != Pending && state != Passed {
 			return c, errUnchanged
 		}
 		c.Moved, c.Held = to, nil

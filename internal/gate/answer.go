@@ -356,7 +356,7 @@ func (g *Gate) showChallenge(w http.ResponseWriter, r *http.Request, who *caller
 		}
 	}
 	if ch.Accepts(policy.SMS) {
-		page.Phone, page.Sent, page.ResendAt = ch.Phone.Mask(), ch.Sends > 0 && !ch.NotSent, ch.ResendAt()
+		page.Phone, page.Sent, page.ResendAt = ch.Phone.Mask(), ch.Sent(), ch.ResendAt()
 		if ch.NotSent && s.problem == challengepages.ProblemNone && s.factor == policy.SMS {
 			page.Problem = challengepages.ProblemNotSent
 		}

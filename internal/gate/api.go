@@ -45,7 +45,7 @@ func (g *Gate) challengeView(ch *challenge.Challenge, a *account.Account, lang c
 	if v.State == challenge.Pending && v.AttemptsLeft == 0 {
 		v.State = challenge.Expired
 	}
-	if ch.Sends > 0 && !ch.NotSent {
+	if ch.Sent() {
 		v.SentTo = ch.Phone.Mask()
 	}
 	for _, d := range ch.Details {

@@ -3,11 +3,13 @@ package gate
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stepgate/stepgate/challengepages"
 	"github.com/stepgate/stepgate/internal/account"
@@ -52,16 +54,22 @@ func (g *Gate) interrupt(w http.ResponseWriter, r *http.Request, who *caller, un
 		}
 		return g.challenge(w, r, who, a, need, how, unmet, rt.next)
 	}
+	disabled := slices.ContainsFunc(need.Factors, a.Disabled)
+	if need.Unenrolled == unenrolledFirst {
+		// The phone that the site knows was to be proved, and a hundred wrong codes
+		// stand in the way: whoever sent them must not get in without it (I6).
+		disabled = a.Disabled(policy.SMS) && who.identity.Phone != ""
+	}
 	switch {
+	case disabled && (a.Enrolled() || need.Unenrolled == unenrolledFirst):
+		no.problem, no.title = "factor-disabled", "The factor was disabled after too many wrong answers"
+		no.page = challengepages.Outcome{Kind: challengepages.OutcomeFactorsDisabled, Link: "/"}
 	case !a.Enrolled() && (need.Unenrolled == policy.UnenrolledAllow || need.Unenrolled == unenrolledFirst):
 		g.observe(r, audit.Event{Name: audit.RequestUnenrolled, Subject: string(who.id), Rule: need.Name()})
 		return rt.pass(w, r, who, nil, rt.next)
 	case !a.Enrolled():
 		no.problem, no.title = "enrolment-required", "A second factor has to be set up first"
 		no.page = challengepages.Outcome{Kind: challengepages.OutcomeEnrol, Link: g.settingsURL()}
-	case slices.ContainsFunc(need.Factors, a.Disabled):
-		no.problem, no.title = "factor-disabled", "The factor was disabled after too many wrong answers"
-		no.page = challengepages.Outcome{Kind: challengepages.OutcomeFactorsDisabled, Link: "/"}
 	default:
 		no.problem, no.title = "factor-required", "None of the player's factors is accepted here"
 		no.page = challengepages.Outcome{Kind: challengepages.OutcomeNoFactor, Link: g.settingsURL()}
@@ -131,7 +139,10 @@ func (g *Gate) challenge(w http.ResponseWriter, r *http.Request, who *caller, a 
 	case hold:
 		ch.Held = request
 	case page:
-		ch.Return = g.target(r)
+		// A target that the record cannot hold unchanged is not returned to.
+		if target := g.target(r); utf8.ValidString(target) {
+			ch.Return = target
+		}
 	}
 	if request != nil {
 		ch.Digest = request.Digest()
@@ -209,7 +220,9 @@ func fingerprint(ch *challenge.Challenge, page bool) string {
 	case ch.SingleUse:
 		return "once:" + digest
 	case page:
-		return "page:" + ch.Return
+		// Hashed: the account's record holds it, and a target can be long.
+		sum := sha256.Sum256([]byte(ch.Return))
+		return "page:" + base64.RawURLEncoding.EncodeToString(sum[:16])
 	default:
 		return "api"
 	}

@@ -192,3 +192,27 @@ func TestWithoutASenderSMSIsNoFactor(t *testing.T) {
 	wantStatus(t, b.withdraw("1"), http.StatusForbidden)
 	wantHits(t, w, 0)
 }
+
+// Whoever stole a session could send a hundred wrong codes to the phone that the
+// site knows, have it disabled, and then bind a factor as if there were none.
+func TestInvariantI6ADisabledPhoneIsNoWayAroundIt(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser("agus")
+	b.get("/account/security")
+	for range 100 {
+		res := b.post(security + "/totp")
+		wantStatus(t, res, http.StatusUnauthorized)
+		id := challengeID(t, text(t, res))
+		wrong := "000000"
+		if w.phone.last(t).Code == wrong {
+			wrong = "111111"
+		}
+		wantStatus(t, b.answer(security+"/totp", id, "sms", wrong), http.StatusUnprocessableEntity)
+		w.clock.add(time.Hour)
+	}
+	res := b.post(security + "/totp")
+	wantStatus(t, res, http.StatusForbidden)
+	if page := text(t, res); strings.Contains(page, "otpauth") {
+		t.Error("a set-up has begun")
+	}
+}

@@ -14,6 +14,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/gorilla/securecookie"
@@ -123,15 +125,28 @@ func (g *Grant) Ends() time.Time {
 	return end
 }
 
+// maxVerified bounds how many verified cookies a codec remembers, about a
+// kilobyte each.
+const maxVerified = 1 << 12
+
 // Codec signs and opens grants. It is safe for concurrent use.
+//
+// A cookie that was found good is remembered by its whole value, because a player
+// sends the same one with each request and checking it is half of what the gate
+// costs them. Only the signature is remembered: what the grant is worth is asked
+// of [Grant.Fits] and [Grant.Opens] each time. Only cookies that we have signed get
+// in, so nobody can fill the memory with others.
 type Codec struct {
 	// codecs are one per key of the ring, the current one first.
 	codecs []*securecookie.SecureCookie
+
+	mu       sync.RWMutex
+	verified map[string]Grant // guarded by mu; the entries are never changed
 }
 
 // NewCodec returns the codec for the keys of a ring.
 func NewCodec(ring *seal.Ring) (*Codec, error) {
-	c := new(Codec)
+	c := &Codec{verified: map[string]Grant{}}
 	for _, id := range ring.IDs() {
 		key, err := ring.Key(id, seal.Cookie)
 		if err != nil {
@@ -157,14 +172,36 @@ func (c *Codec) Encode(g *Grant) (string, error) {
 }
 
 // Decode reads a cookie value into g. Every failure is ErrInvalid. Nothing of g
-// may be used before [Grant.Fits] has said yes.
+// may be used before [Grant.Fits] has said yes, and its entries must not be
+// changed: other calls share them.
 func (c *Codec) Decode(value string, g *Grant) error {
+	c.mu.RLock()
+	known, ok := c.verified[value]
+	c.mu.RUnlock()
+	if ok {
+		*g = known
+		return nil
+	}
 	for _, sc := range c.codecs {
 		if sc.Decode(cookieName, value, g) == nil {
+			c.remember(value, *g)
 			return nil
 		}
 	}
 	return ErrInvalid
+}
+
+func (c *Codec) remember(value string, g Grant) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.verified) >= maxVerified {
+		for old := range c.verified {
+			delete(c.verified, old)
+			break
+		}
+	}
+	// The value is a part of a request's header, which must not be kept alive whole.
+	c.verified[strings.Clone(value)] = g
 }
 
 // serializer is the compact binary form under securecookie's signature:

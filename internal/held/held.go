@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 )
 
 // Errors on which callers branch.
@@ -35,20 +36,25 @@ type Digest [sha256.Size]byte
 
 // Request is a captured request.
 type Request struct {
-	Method string `json:"method"`
-	Host   string `json:"host"`
+	Method string
+	Host   string
 	// URI is the request target as the client sent it, path and query.
-	URI    string              `json:"uri"`
-	Header map[string][]string `json:"header,omitempty"`
-	Body   []byte              `json:"body,omitempty"`
+	URI    string
+	Header map[string][]string
+	Body   []byte
 }
 
-// entity are the headers that say what the body means; they are part of the
-// digest. kept are those that belong to the captured request rather than to the
-// connection or session that releases it.
+// meaning are the headers that say what the body means and what is to be done
+// with it; they are part of the digest. kept are those that belong to the captured
+// request rather than to the connection or session that releases it.
 var (
-	entity = []string{"Content-Type", "Content-Encoding", "Content-Language"}
-	kept   = []string{
+	meaning = []string{
+		"Content-Type", "Content-Encoding", "Content-Language",
+		// Behind a site that obeys them, the same POST with one of these is another
+		// request (R11).
+		"X-Http-Method-Override", "X-Http-Method", "X-Method-Override",
+	}
+	kept = []string{
 		"Content-Type", "Content-Encoding", "Content-Language",
 		"Accept", "Accept-Language", "Cache-Control", "Pragma",
 		"Origin", "Referer", "Upgrade-Insecure-Requests",
@@ -129,7 +135,7 @@ func (h *Request) Digest() Digest {
 	add([]byte(h.Method))
 	add([]byte(h.Host))
 	add([]byte(h.URI))
-	for _, name := range entity {
+	for _, name := range meaning {
 		values := h.Header[name]
 		add([]byte(strconv.Itoa(len(values))))
 		for _, v := range values {
@@ -154,6 +160,13 @@ func (h *Request) Restore(carrier *http.Request) (*http.Request, error) {
 	}
 	r := carrier.Clone(carrier.Context())
 	r.Method, r.URL, r.RequestURI = h.Method, target, h.URI
+	// What the carrier declares to be its connection's must go before the
+	// declaration does, or nobody behind us would know it.
+	for _, names := range r.Header["Connection"] {
+		for name := range strings.SplitSeq(names, ",") {
+			r.Header.Del(strings.TrimSpace(name))
+		}
+	}
 	for _, names := range [][]string{dropped, kept} {
 		for _, name := range names {
 			delete(r.Header, name)

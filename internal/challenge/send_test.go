@@ -1,0 +1,235 @@
+package challenge_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stepgate/stepgate/internal/challenge"
+	"github.com/stepgate/stepgate/policy"
+)
+
+// A double click is one SMS, however many clicks it has and wherever they arrive.
+func TestFiftyAtOnceSendTheFirstSMSOnce(t *testing.T) {
+	w := newWorld(t)
+	nodes := []*challenge.Book{w.book, w.another(w.ring)}
+	for name, first := range map[string]bool{"the first one": true, "any": false} {
+		c := w.pending()
+		var granted atomic.Int32
+		atOnce(50, func(i int) {
+			s, err := nodes[i%2].ReserveSend(t.Context(), c.ID, first)
+			if err != nil {
+				t.Error(err)
+			}
+			if s.Granted {
+				granted.Add(1)
+			} else if s.Code != "" || s.Validity != 0 {
+				t.Errorf("a refused send has code and validity")
+			}
+		})
+		if got, sends := granted.Load(), w.get(c.ID).Sends; got != 1 || sends != 1 {
+			t.Errorf("%s: %d of 50 were granted and %d counted, want 1", name, got, sends)
+		}
+	}
+}
+
+func TestSMSAreSentAgainAfterAWaitAndThreeTimesAtMost(t *testing.T) {
+	w := newWorld(t)
+	c := w.pending()
+	if got := c.ResendAt(); !got.IsZero() {
+		t.Errorf("ResendAt() before the first = %s, want zero", got)
+	}
+	steps := []struct {
+		after   time.Duration
+		granted bool
+		wait    time.Duration // until the next, 0 for never
+	}{
+		{0, true, 30 * time.Second},
+		{0, false, 30 * time.Second},
+		{30*time.Second - 1, false, 1},
+		{1, true, 60 * time.Second},
+		{60*time.Second - 1, false, 1},
+		{1, true, 0},
+		{0, false, 0},
+		{8 * time.Minute, false, 0},
+	}
+	sends := 0
+	for i, step := range steps {
+		w.clock.add(step.after)
+		s := w.reserve(c.ID, false)
+		if s.Granted {
+			sends++
+		}
+		if s.Granted != step.granted || s.Challenge.Sends != sends || (s.Code != "") != step.granted {
+			t.Fatalf("step %d: granted %v, %d sends, want %v", i, s.Granted, s.Challenge.Sends, step.granted)
+		}
+		at := s.Challenge.ResendAt()
+		if step.wait == 0 && !at.IsZero() || step.wait != 0 && at.Sub(w.clock.now()) != step.wait {
+			t.Errorf("step %d: ResendAt() = %s at %s", i, at, w.clock.now())
+		}
+	}
+	if sends != challenge.MaxSends {
+		t.Errorf("%d SMS, want %d", sends, challenge.MaxSends)
+	}
+}
+
+func TestTheFirstSMSIsOnlyEverTheFirst(t *testing.T) {
+	w := newWorld(t)
+	c := w.pending()
+	w.reserve(c.ID, true)
+	w.clock.add(5 * time.Minute)
+	if s := w.reserve(c.ID, true); s.Granted {
+		t.Error("a page that was shown again sent a second SMS by itself")
+	}
+	if s := w.reserve(c.ID, false); !s.Granted {
+		t.Error("the player cannot ask for a second SMS")
+	}
+}
+
+func TestAResendCarriesTheSameCodeWhileThatHasLifeLeft(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		after    time.Duration
+		same     bool
+		validity time.Duration
+	}{
+		{"soon", 30 * time.Second, true, 270 * time.Second},
+		{"90 seconds left", 210 * time.Second, true, 90 * time.Second},
+		{"a moment less", 210*time.Second + 1, false, challenge.CodeLifetime},
+		{"expired, and the challenge ends before the new code would", 6 * time.Minute, false, 4 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			c := w.pending()
+			first := w.reserve(c.ID, true)
+			if first.Validity != challenge.CodeLifetime {
+				t.Errorf("the first code is good for %s, want %s", first.Validity, challenge.CodeLifetime)
+			}
+			w.clock.add(tt.after)
+			again := w.reserve(c.ID, false)
+			if !again.Granted || (again.Code == first.Code) != tt.same || again.Validity != tt.validity {
+				t.Errorf("granted %v, the same code %v, good for %s, want %v, %s",
+					again.Granted, again.Code == first.Code, again.Validity, tt.same, tt.validity)
+			}
+			if code, err := w.book.Code(again.Challenge); code != again.Code || err != nil {
+				t.Errorf("the code that counts is not the one that was sent last, %v", err)
+			}
+		})
+	}
+}
+
+// R26, R50: a code lives five minutes, from when it was first sent.
+func TestACodeEndsFiveMinutesAfterItWasFirstSent(t *testing.T) {
+	w := newWorld(t)
+	c := w.pending()
+	if code, err := w.book.Code(c); code != "" || err != nil || c.CodeExpired(w.clock.now()) {
+		t.Errorf("Code() before any was sent = %d digits, %v, expired %v", len(code), err, c.CodeExpired(w.clock.now()))
+	}
+	sent := w.reserve(c.ID, true).Code
+	w.clock.add(time.Minute)
+	if again := w.reserve(c.ID, false); again.Code != sent {
+		t.Fatal("the resend has another code")
+	}
+	w.clock.add(4*time.Minute - 1)
+	c = w.get(c.ID)
+	if code, err := w.book.Code(c); code != sent || err != nil || c.CodeExpired(w.clock.now()) {
+		t.Errorf("Code() a moment before = %v, %v, want what was sent", code == sent, err)
+	}
+	w.clock.add(1)
+	if code, err := w.book.Code(c); code != "" || err != nil || !c.CodeExpired(w.clock.now()) {
+		t.Errorf("Code() after five minutes = %d digits, %v, want none", len(code), err)
+	}
+}
+
+func TestNoSMSIsSentForWhatIsNotPendingOrNotAnsweredBySMS(t *testing.T) {
+	w := newWorld(t)
+	for _, state := range []challenge.State{
+		challenge.Passed, challenge.Released, challenge.Cancelled, challenge.Replaced, challenge.UsedUp, challenge.Expired,
+	} {
+		if s := w.reserve(w.in(state).ID, true); s.Granted || s.Code != "" {
+			t.Errorf("a challenge that is %s sends an SMS", state)
+		}
+	}
+	c := w.asked()
+	c.Factors = []policy.Factor{policy.TOTP, policy.RecoveryKey}
+	if _, err := w.book.Ensure(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.reserve(c.ID, true); s.Granted {
+		t.Error("a challenge without the SMS factor sends one (R7)")
+	}
+}
+
+func TestAMessageThatWasNotSentIsNotedUntilTheNext(t *testing.T) {
+	w := newWorld(t)
+	c := w.pending()
+	w.reserve(c.ID, true)
+	got, err := w.book.MarkNotSent(t.Context(), c.ID)
+	if err != nil || !got.NotSent || !w.get(c.ID).NotSent || got.Sends != 1 {
+		t.Fatalf("MarkNotSent() = %v with %d sends, %v; want it noted and still counted", got.NotSent, got.Sends, err)
+	}
+	if got.Sent() {
+		t.Error("the player is taken to have a code that no provider took")
+	}
+	w.clock.add(30 * time.Second)
+	if s := w.reserve(c.ID, false); !s.Granted || s.Challenge.NotSent || w.get(c.ID).NotSent || !s.Challenge.Sent() {
+		t.Error("the next reservation is not granted or still says that nothing was sent")
+	}
+}
+
+// The second message failed; the first may be on the phone, with the same code.
+func TestAFailedResendLeavesTheFirstMessageCounting(t *testing.T) {
+	w := newWorld(t)
+	c := w.pending()
+	w.reserve(c.ID, true)
+	w.clock.add(30 * time.Second)
+	w.reserve(c.ID, false)
+	if got, err := w.book.MarkNotSent(t.Context(), c.ID); err != nil || !got.NotSent || !got.Sent() {
+		t.Errorf("MarkNotSent() = %v; not sent %t, may have a code %t, want both", err, got.NotSent, got.Sent())
+	}
+}
+
+// R4, R30: a code is one challenge's and one number's.
+func TestCodesOfTwoChallengesDiffer(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.reserve(w.pending().ID, true), w.reserve(w.pending().ID, true)
+	if a.Code == b.Code || len(a.Code) != 6 {
+		t.Error("two challenges have the same code")
+	}
+	moved := *a.Challenge
+	moved.Phone = "+6281298765432"
+	if code, err := w.book.Code(&moved); err != nil || code == a.Code {
+		t.Errorf("the code is the same for another number, %v", err)
+	}
+}
+
+func TestACodeThatIsOnItsWaySurvivesARotation(t *testing.T) {
+	w := newWorld(t)
+	c := w.pending()
+	sent := w.reserve(c.ID, true).Code
+	rotated, err := w.ring.Rotate(w.rand, w.clock.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := w.another(rotated)
+	c, err = node.Get(t.Context(), c.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, err := node.Code(c); code != sent || err != nil {
+		t.Errorf("Code() after a rotation is another, %v", err)
+	}
+	w.clock.add(30 * time.Second)
+	if s, err := node.ReserveSend(t.Context(), c.ID, false); err != nil || s.Code != sent {
+		t.Errorf("ReserveSend() after a rotation has another code, %v", err)
+	}
+}
+
+func TestACodeUnderAKeyThatIsGoneIsAnError(t *testing.T) {
+	w := newWorld(t)
+	c := w.reserve(w.pending().ID, true).Challenge
+	c.Key = 99
+	if code, err := w.book.Code(c); err == nil || code != "" {
+		t.Errorf("Code() = %d digits, %v, want an error", len(code), err)
+	}
+}
