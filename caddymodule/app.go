@@ -1,0 +1,188 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/stepgate/stepgate/challengepages"
+	"github.com/stepgate/stepgate/internal/gate"
+	"github.com/stepgate/stepgate/sms"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+	httpcaddyfile.RegisterGlobalOption(appName, parseApp)
+}
+
+const (
+	appName = "stepgate"
+
+	storeNamespace    = "stepgate.stores"
+	senderNamespace   = "stepgate.senders"
+	identityNamespace = "stepgate.identity"
+
+	defaultStore = "bolt"
+
+	// openTimeout bounds the reading and making of the key ring. Caddy's file
+	// storage takes up to ten seconds to see that a lock was left by a crash.
+	openTimeout = 30 * time.Second
+)
+
+// App holds what all `step_up` handlers of a configuration share: the store, the
+// key ring, the way SMS codes are sent, and the look of the pages.
+//
+// The key ring lies in Caddy's storage under `stepgate/keys.json` and is made at
+// the first start. Whoever can read it can pass for any player; whoever loses it
+// loses every enrolment. A store remembers its key ring, and a gateway whose ring
+// is another one, or is gone, does not start.
+type App struct {
+	// Where accounts, challenges and the audit log are kept. Default: `bolt`, one
+	// file in Caddy's data folder.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=stepgate.stores inline_key=module"`
+
+	// How SMS codes are sent. Default: not at all; SMS is then no factor.
+	SMS *SMS `json:"sms,omitempty"`
+
+	// Whose pages players see. Required.
+	Brand *Brand `json:"brand,omitempty"`
+
+	// How long protected routes stay closed for a player whose first factor was
+	// bound on the word of the session alone, because the site knows no phone for
+	// them. It keeps whoever stole the session from enrolling and withdrawing at
+	// once. Default: 24h. It cannot be switched off.
+	FirstEnrolmentHold caddy.Duration `json:"first_enrolment_hold,omitempty"`
+
+	// Accept the authenticator code of the present 30 seconds only. Default: also
+	// that of the step before and after, because phones' clocks are wrong by
+	// seconds (OWASP ASVS 6.5.5 asks for the strict reading).
+	StrictTOTP bool `json:"strict_totp,omitempty"`
+
+	store   StoreOpener
+	storeID string
+	sender  sms.Sender
+	pages   *challengepages.Renderer
+
+	ctx     caddy.Context
+	storage certmagic.Storage
+	logger  *zap.Logger
+	audit   *zap.Logger
+	backing backing
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: appName, New: func() caddy.Module { return new(App) }}
+}
+
+// Provision reads the configuration. It opens nothing.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx, a.storage = ctx, ctx.Storage()
+	a.logger = ctx.Logger()
+	a.audit = a.logger.Named("audit")
+	a.backing.open = a.openBackend
+	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	if a.FirstEnrolmentHold < 0 {
+		return errors.New("first_enrolment_hold is negative: write how long it lasts, such as 24h")
+	}
+	if err := a.loadStore(ctx); err != nil {
+		return fmt.Errorf("loading store: %w", err)
+	}
+	if a.SMS != nil {
+		sender, err := a.SMS.load(ctx)
+		if err != nil {
+			return fmt.Errorf("loading sms: %w", err)
+		}
+		a.sender = sender
+	}
+	if a.Brand == nil {
+		return errors.New(`no brand is configured: give the site's name as players know it, such as brand "Example Casino"`)
+	}
+	brand, err := a.Brand.load()
+	if err != nil {
+		return fmt.Errorf("loading brand: %w", err)
+	}
+	if a.pages, err = challengepages.New(brand); err != nil {
+		return fmt.Errorf("loading brand: %w", err)
+	}
+	return nil
+}
+
+func (a *App) loadStore(ctx caddy.Context) error {
+	load := func() (any, error) { return ctx.LoadModule(a, "StoreRaw") }
+	if a.StoreRaw == nil {
+		load = func() (any, error) { return ctx.LoadModuleByID(storeNamespace+"."+defaultStore, nil) }
+	}
+	mod, err := load()
+	if err != nil {
+		return err
+	}
+	opener, ok := mod.(StoreOpener)
+	if !ok {
+		return fmt.Errorf("module of type %T is no store", mod)
+	}
+	a.store = opener
+	a.storeID = caddy.GetModuleID(mod) + ":" + opener.Key()
+	return nil
+}
+
+// Start opens the store and the key ring. Its error aborts the load of the
+// configuration, and the one before goes on.
+func (a *App) Start() error { return a.backing.start() }
+
+// Stop does nothing: requests may still be under way, and need the store.
+func (a *App) Stop() error { return nil }
+
+// Cleanup lets go of the store, if it was opened.
+func (a *App) Cleanup() error {
+	a.backing.close()
+	return nil
+}
+
+// backend is what the gate calls for each protected request.
+func (a *App) backend(context.Context) (*gate.Backend, error) { return a.backing.get() }
+
+// openBackend opens everything that a gate keeps its state in. The returned
+// function lets go of it.
+func (a *App) openBackend() (*gate.Backend, func(), error) {
+	ctx, cancel := context.WithTimeout(a.ctx, openTimeout)
+	defer cancel()
+	s, release, err := acquireStore(a.storeID, a.store)
+	if err != nil {
+		return nil, nil, a.openFailed(err)
+	}
+	keys := keyring{storage: a.storage, rand: rand.Reader, now: time.Now}
+	ring, err := keys.open(ctx, s)
+	if err != nil {
+		release()
+		return nil, nil, a.openFailed(err)
+	}
+	b, err := gate.NewBackend(s, ring, rand.Reader, time.Now)
+	if err != nil {
+		release()
+		return nil, nil, a.openFailed(fmt.Errorf("preparing key ring: %w", err))
+	}
+	return b, func() { b.Close(); release() }, nil
+}
+
+func (a *App) openFailed(err error) error {
+	a.logger.Error("protected requests are answered 503: store or key ring cannot be opened", zap.Error(err))
+	return err
+}
+
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,223 @@
+package caddymodule
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/stepgate/stepgate/challengepages"
+	"github.com/stepgate/stepgate/internal/gate"
+	"github.com/stepgate/stepgate/sms"
+)
+
+// parseApp reads the global option:
+//
+//	stepgate {
+//		store <module> ...
+//		brand <name> {
+//			color       <rrggbb>|"#<rrggbb>"
+//			logo        <path>
+//			languages   <id|en> ...
+//			support_url <url>
+//			currency    <code>
+//			time_zone   <zone>
+//		}
+//		sms {
+//			<sender> ...
+//			countries <code> ...
+//			timeout   <duration>
+//			limit     number|account|address|block <count> per <duration>
+//		}
+//		first_enrolment hold <duration>
+//		strict_totp
+//	}
+func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
+	d.Next() // "stepgate"
+	if existing != nil {
+		return nil, d.Errf("stepgate stands twice in the global options: write one block")
+	}
+	a := new(App)
+	err := parseBlock(d, "stepgate", []option{
+		{name: "store", parse: a.parseStore},
+		{name: "brand", parse: a.parseBrand},
+		{name: "sms", parse: a.parseSMS},
+		{name: "first_enrolment", parse: a.parseFirstEnrolment},
+		flag("strict_totp", &a.StrictTOTP),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if a.Brand == nil {
+		return nil, d.Errf(`stepgate needs a brand: write the site's name as players know it, such as brand "Example Casino"`)
+	}
+	var warnings []caddyconfig.Warning
+	value := caddyconfig.JSON(a, &warnings)
+	if len(warnings) > 0 {
+		return nil, d.Errf("encoding stepgate: %s", warnings[0].Message)
+	}
+	return httpcaddyfile.App{Name: appName, Value: value}, nil
+}
+
+func (a *App) parseStore(d *caddyfile.Dispenser) error {
+	if _, err := argument(d, "the name of a store, such as bolt"); err != nil {
+		return err
+	}
+	var err error
+	a.StoreRaw, err = guest(d, storeNamespace, "store")
+	return err
+}
+
+func (a *App) parseFirstEnrolment(d *caddyfile.Dispenser) error {
+	word, err := argument(d, "the word hold and a duration, such as first_enrolment hold 24h")
+	if err != nil {
+		return err
+	}
+	if word != "hold" {
+		return unknown(d, word, "option of first_enrolment", []string{"hold"})
+	}
+	a.FirstEnrolmentHold, err = durationArgument(d, "24h")
+	return err
+}
+
+// parseBrand reads a brand. Each line is tried on the pages as it is read, so that
+// an error names it.
+func (a *App) parseBrand(d *caddyfile.Dispenser) error {
+	b := new(Brand)
+	a.Brand = b
+	var err error
+	if b.Name, err = argument(d, `the site's name as players know it, such as brand "Example Casino"`); err != nil {
+		return err
+	}
+	if err := b.try(d); err != nil {
+		return err
+	}
+	tried := func(o option) option {
+		parse := o.parse
+		o.parse = func(d *caddyfile.Dispenser) error {
+			if err := parse(d); err != nil {
+				return err
+			}
+			return b.try(d)
+		}
+		return o
+	}
+	return parseBlock(d, "brand", []option{
+		tried(option{name: "color", parse: b.parseColor}),
+		text("logo", "the file of an SVG or PNG", &b.Logo),
+		tried(option{name: "languages", parse: b.parseLanguages}),
+		tried(text("support_url", "a URL such as https://casino.example/help", &b.SupportURL)),
+		tried(text("currency", "an ISO 4217 code such as IDR", &b.Currency)),
+		tried(text("time_zone", "a time zone such as Asia/Jakarta", &b.TimeZone)),
+	})
+}
+
+// try reports what is wrong with what has been read so far. The logo is left
+// alone: its file may be on another machine.
+func (b *Brand) try(d *caddyfile.Dispenser) error {
+	read := *b
+	read.Logo = ""
+	brand, err := read.load()
+	if err == nil {
+		_, err = challengepages.New(brand)
+	}
+	if err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+// parseColor reads a colour without its "#", or in quotes: the Caddyfile takes "#"
+// at the beginning of a word for a comment.
+func (b *Brand) parseColor(d *caddyfile.Dispenser) error {
+	value, err := argument(d, `a colour such as 0b6e4f: without #, which begins a comment, or in quotes, "#0b6e4f"`)
+	b.Color = "#" + strings.TrimPrefix(value, "#")
+	return err
+}
+
+func (b *Brand) parseLanguages(d *caddyfile.Dispenser) error {
+	names, err := arguments(d, "one or more of id and en")
+	for _, name := range names {
+		b.Languages = append(b.Languages, challengepages.Lang(name))
+	}
+	return err
+}
+
+func (a *App) parseSMS(d *caddyfile.Dispenser) error {
+	s := new(SMS)
+	a.SMS = s
+	options := []option{
+		{name: "countries", parse: s.parseCountries},
+		duration("timeout", "9s", &s.Timeout),
+		{name: "limit", many: true, parse: s.parseLimit},
+	}
+	for _, name := range guests(senderNamespace) {
+		options = append(options, option{name: name, parse: s.parseSender})
+	}
+	if err := parseBlock(d, "sms", options); err != nil {
+		return err
+	}
+	if len(s.SendersRaw) == 0 {
+		return d.Errf("sms needs a sender: write one, such as console")
+	}
+	return nil
+}
+
+func (s *SMS) parseSender(d *caddyfile.Dispenser) error {
+	if len(s.SendersRaw) > 0 {
+		return d.Errf("%s is a second sender: write one only", d.Val())
+	}
+	raw, err := guest(d, senderNamespace, "sender")
+	if err != nil {
+		return err
+	}
+	s.SendersRaw = append(s.SendersRaw, raw)
+	return nil
+}
+
+func (s *SMS) parseCountries(d *caddyfile.Dispenser) error {
+	var err error
+	if s.Countries, err = arguments(d, "one or more country codes in capitals, such as ID"); err != nil {
+		return err
+	}
+	if err := sms.ValidateRegions(s.Countries); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+func (s *SMS) parseLimit(d *caddyfile.Dispenser) error {
+	const want = "what is counted, how many, the word per and a duration, such as limit number 5 per 1h"
+	args, err := arguments(d, want)
+	if err != nil {
+		return err
+	}
+	if len(args) != 4 || args[2] != "per" {
+		return d.Errf("limit needs %s", want)
+	}
+	l := SMSLimit{Scope: gate.SMSScope(args[0])}
+	if !slices.Contains(smsScopes, l.Scope) {
+		var scopes []string
+		for _, scope := range smsScopes {
+			scopes = append(scopes, string(scope))
+		}
+		return unknown(d, args[0], "thing that SMS are counted for", scopes)
+	}
+	if l.Max, err = strconv.ParseInt(args[1], 10, 32); err != nil {
+		return d.Errf("%q is no count: write a whole number, such as 5", args[1])
+	}
+	window, err := caddy.ParseDuration(args[3])
+	if err != nil {
+		return d.Errf("%q is no duration: write a number and a unit, such as 1h", args[3])
+	}
+	l.Window = caddy.Duration(window)
+	if err := l.check(); err != nil {
+		return d.WrapErr(err)
+	}
+	s.Limits = append(s.Limits, l)
+	return nil
+}

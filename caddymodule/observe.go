@@ -1,0 +1,86 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/policy"
+)
+
+// events counts what happens. It belongs to the process, because each
+// configuration has its own registry and the counts go on over a reload.
+var events = prometheus.NewCounterVec(prometheus.CounterOpts{
+	Namespace: "stepgate",
+	Name:      "events_total",
+	Help:      "What happened to requests, challenges and enrolments, by rule and factor.",
+}, []string{"event", "rule", "factor"})
+
+// registerMetrics makes the counters known to a configuration's registry. The
+// handlers of one configuration share the registry.
+func registerMetrics(registry *prometheus.Registry) error {
+	err := registry.Register(events)
+	if _, known := errors.AsType[prometheus.AlreadyRegisteredError](err); known {
+		return nil
+	}
+	return err
+}
+
+// observe reports an event of the gate to the audit log, the metrics and the
+// access log. None of them gets more than the event has, and an event has no
+// secret (invariant I8).
+func (a *App) observe(r *http.Request, e audit.Event) {
+	events.WithLabelValues(string(e.Name), e.Rule, factorLabel(e.Factor)).Inc()
+
+	level := zapcore.InfoLevel
+	if e.Name == audit.RequestGranted {
+		// The ordinary case, as often as the route is used.
+		level = zapcore.DebugLevel
+	}
+	if entry := a.audit.Check(level, "step-up"); entry != nil {
+		entry.Write(append(eventFields(e), zap.String("client_ip", clientIP(r)))...)
+	}
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Set(zap.String("step_up_outcome", string(e.Name)))
+		if e.Rule != "" {
+			extra.Set(zap.String("step_up_rule", e.Rule))
+		}
+		if e.Challenge != "" {
+			extra.Set(zap.String("step_up_challenge", e.Challenge))
+		}
+	}
+}
+
+// failed reports why a request was answered 503.
+func (a *App) failed(r *http.Request, err error) {
+	a.logger.Error("a protected request was answered 503", zap.String("client_ip", clientIP(r)), zap.Error(err))
+}
+
+// eventFields returns the fields of an event that are set.
+func eventFields(e audit.Event) []zap.Field {
+	fields := []zap.Field{zap.String("event", string(e.Name))}
+	for _, f := range []struct{ key, value string }{
+		{"subject", e.Subject}, {"challenge", e.Challenge}, {"rule", e.Rule}, {"factor", e.Factor}, {"reason", e.Reason},
+	} {
+		if f.value != "" {
+			fields = append(fields, zap.String(f.key, f.value))
+		}
+	}
+	return fields
+}
+
+// factorLabel keeps the label's values few whatever a client sends as factor.
+func factorLabel(factor string) string {
+	switch f := policy.Factor(factor); f {
+	case "", policy.TOTP, policy.SMS, policy.RecoveryKey:
+		return factor
+	default:
+		return "other"
+	}
+}

@@ -1,0 +1,141 @@
+package caddymodule
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/stepgate/stepgate/policy"
+)
+
+// parse reads a protect block:
+//
+//	protect <name> {
+//		path       <pattern> ...
+//		method     <method> ...
+//		factors    totp|sms|recovery_key ...
+//		max_age    <duration>
+//		single_use
+//		group      <name>
+//		show       <label> {form.<field>}|{json.<path>}|{query.<field>} ...
+//		anonymous  refuse|login
+//		unenrolled enrol|registered_phone|allow
+//	}
+//
+// After each line the rule as read so far is compiled, so that an error of the
+// policy names the line. show may stand several times.
+func (r *Rule) parse(d *caddyfile.Dispenser) error {
+	var err error
+	if r.Name, err = argument(d, "a name of a-z, 0-9 and _, such as withdrawal"); err != nil {
+		return err
+	}
+	if err := r.try(d); err != nil {
+		return err
+	}
+	options := []option{
+		{name: "path", many: true, parse: r.parsePaths},
+		{name: "method", parse: r.parseMethods},
+		{name: "factors", parse: r.parseFactors},
+		duration("max_age", "5m", &r.MaxAge),
+		flag("single_use", &r.SingleUse),
+		text("group", "a name of a-z, 0-9 and _, such as account", &r.Group),
+		{name: "show", many: true, parse: r.parseShow},
+		text("anonymous", "refuse or login", (*string)(&r.Anonymous)),
+		text("unenrolled", "enrol, registered_phone or allow", (*string)(&r.Unenrolled)),
+	}
+	for i := range options {
+		parse := options[i].parse
+		options[i].parse = func(d *caddyfile.Dispenser) error {
+			if err := parse(d); err != nil {
+				return err
+			}
+			return r.try(d)
+		}
+	}
+	if err := parseBlock(d, "protect", options); err != nil {
+		return err
+	}
+	if len(r.Paths) == 0 {
+		return d.Errf("protect %s names no path: write at least one, such as path /wallet/withdraw, or path /* for all", r.Name)
+	}
+	return nil
+}
+
+// try reports what the policy says of the rule as read so far.
+func (r *Rule) try(d *caddyfile.Dispenser) error {
+	rule := r.policy()
+	if len(rule.Paths) == 0 {
+		rule.Paths = []string{"/"}
+	}
+	if _, err := policy.Compile([]policy.Rule{rule}); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+func (r *Rule) parsePaths(d *caddyfile.Dispenser) error {
+	paths, err := arguments(d, "one or more paths, such as /wallet/withdraw*")
+	r.Paths = append(r.Paths, paths...)
+	return err
+}
+
+func (r *Rule) parseMethods(d *caddyfile.Dispenser) (err error) {
+	r.Methods, err = arguments(d, "one or more methods, such as POST")
+	return err
+}
+
+func (r *Rule) parseFactors(d *caddyfile.Dispenser) error {
+	names, err := arguments(d, "one or more of totp, sms and recovery_key")
+	for _, name := range names {
+		r.Factors = append(r.Factors, policy.Factor(name))
+	}
+	return err
+}
+
+var (
+	// shownPattern is how a part of the request is written.
+	shownPattern = regexp.MustCompile(`^\{([a-z_]+)\.([^{}]+)\}$`)
+	// shownQuery is what Caddy's adapter makes of {query.NAME}.
+	shownQuery = "{http.request.uri.query."
+)
+
+// parseShow reads a detail. Several places after one label are places where it may
+// stand, such as in a form and in JSON.
+func (r *Rule) parseShow(d *caddyfile.Dispenser) error {
+	label, err := argument(d, "a label and where the value stands, such as show amount {form.amount}")
+	if err != nil {
+		return err
+	}
+	if !d.NextArg() {
+		return d.Errf("show %s needs the place where the value stands, such as {form.%s}", label, strings.Trim(label, "{}"))
+	}
+	for more := true; more; more = d.NextArg() {
+		detail, err := parsePlace(d, label)
+		if err != nil {
+			return err
+		}
+		r.Details = append(r.Details, detail)
+	}
+	return nil
+}
+
+// parsePlace reads {form.NAME}, {json.PATH} or {query.NAME}.
+func parsePlace(d *caddyfile.Dispenser, label string) (Detail, error) {
+	place := d.Val()
+	if name, ok := strings.CutPrefix(place, shownQuery); ok {
+		place = "{query." + name
+	}
+	source, name := "", ""
+	if parts := shownPattern.FindStringSubmatch(place); parts != nil {
+		source, name = parts[1], parts[2]
+	}
+	switch s := policy.DetailSource(source); s {
+	case policy.FromForm, policy.FromJSON, policy.FromQuery:
+		return Detail{Label: label, Source: s, Name: name}, nil
+	}
+	if near := closest(source, []string{string(policy.FromForm), string(policy.FromJSON), string(policy.FromQuery)}); source != "" && near != "" {
+		return Detail{}, d.Errf("%q is no place in a request: did you mean {%s.%s}?", place, near, name)
+	}
+	return Detail{}, d.Errf("%q is no place in a request: write {form.NAME}, {json.PATH} or {query.NAME}", place)
+}
