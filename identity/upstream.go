@@ -124,7 +124,7 @@ func checkCookieName(name string) error {
 	}
 	for i := range len(name) {
 		if !nameByte(name[i]) {
-			return fmt.Errorf("session cookie %q: want a name of letters, digits and _-.", name)
+			return fmt.Errorf("session cookie %q: want a name of letters, digits, _ - and dots only", name)
 		}
 	}
 	if strings.Trim(name, "_-.") == "" {

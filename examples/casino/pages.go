@@ -128,10 +128,15 @@ func (s *Site) look(r *http.Request) (view, error) {
 	return v, err
 }
 
-// For whom a page is.
-const anybody, membersOnly = false, true
+// audience is for whom a page is.
+type audience int
 
-func (s *Site) page(name string, who bool) handler {
+const (
+	anybody audience = iota
+	membersOnly
+)
+
+func (s *Site) page(name string, who audience) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		v, err := s.look(r)
 		if err != nil && who == membersOnly {
