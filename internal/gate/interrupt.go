@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -114,7 +115,12 @@ func (g *Gate) challenge(w http.ResponseWriter, r *http.Request, who *caller, a 
 	var request *held.Request
 	if hold || need.SingleUse {
 		var err error
-		if request, err = g.capture(r); err != nil {
+		request, err = g.capture(r)
+		switch {
+		case errors.Is(err, held.ErrTooLarge) && !need.SingleUse:
+			// It cannot be kept, but once the player has passed they can send it again.
+			hold = false
+		case err != nil:
 			return g.refuseCapture(w, r, who, unmet, err)
 		}
 	}
@@ -138,7 +144,7 @@ func (g *Gate) challenge(w http.ResponseWriter, r *http.Request, who *caller, a 
 	switch {
 	case hold:
 		ch.Held = request
-	case page:
+	case page && isSafe(r.Method):
 		// A target that the record cannot hold unchanged is not returned to.
 		if target := g.target(r); utf8.ValidString(target) {
 			ch.Return = target

@@ -238,3 +238,19 @@ func TestInvariantI1AMethodNamedInAJSONBodyCounts(t *testing.T) {
 		t.Errorf("the site got %+v", hits)
 	}
 }
+
+func TestAFormThatIsTooLargeToHoldCanBeSentAgainUnderAGrant(t *testing.T) {
+	w := newWorld(t)
+	w.enrolSMS("budi")
+	b := w.browser("budi")
+	form := func() *http.Request {
+		return b.request("POST", "/account/email", formType, "picture="+strings.Repeat("x", 1<<20))
+	}
+	res := b.do(form())
+	wantStatus(t, res, http.StatusUnauthorized)
+	res = b.answer("/account/email", challengeID(t, text(t, res)), "sms", w.phone.last(t).Code)
+	wantStatus(t, res, http.StatusOK)
+	wantHits(t, w, 0)
+	wantStatus(t, b.do(form()), http.StatusOK)
+	wantHits(t, w, 1)
+}
