@@ -38,6 +38,9 @@ func TestCaddyfilesAdaptAsTheGoldenFilesSay(t *testing.T) {
 			}
 			caddyfile, want, _ := strings.Cut(string(text), goldenSeparator)
 			got := adapted(t, caddyfile)
+			if bad := strings.HasPrefix(filepath.Base(file), "bad_"); bad == strings.HasPrefix(got, "{") {
+				t.Fatalf("adapting %s gave %s", file, got)
+			}
 			if *update {
 				if err := os.WriteFile(file, []byte(caddyfile+goldenSeparator+got+"\n"), 0o644); err != nil {
 					t.Fatal(err)

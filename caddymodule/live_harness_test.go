@@ -134,7 +134,7 @@ func (g *gateway) json(c config) []byte {
 	if c.log {
 		log = "\tlog\n"
 	}
-	text := strings.NewReplacer("{SITE}", g.site.server.URL, "{DIR}", g.dir).Replace(`{
+	text := strings.NewReplacer("{SITE}", g.site.server.URL, "{DIR}", g.dir, "{BIND}", "fd/"+g.descriptor).Replace(`{
 	admin unix/{DIR}/admin.sock
 	persist_config off
 	auto_https off
@@ -166,7 +166,7 @@ func (g *gateway) json(c config) []byte {
 }
 
 http://localhost {
-	bind fd/` + g.descriptor + `
+	bind {BIND}
 ` + log + c.stepUp + c.site + `
 }
 `)

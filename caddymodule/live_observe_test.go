@@ -202,7 +202,7 @@ func TestEveryOutcomeIsLoggedAndCounted(t *testing.T) {
 // The counters go on over a reload, successful or not, and two handlers share
 // them.
 func TestMetricsGoOnOverReloads(t *testing.T) {
-	g := start(t, config{site: ordinarySite + "\n}\n\nhttp://second.example {\n\tbind 127.0.0.1\n" + ordinaryStepUp})
+	g := start(t, config{site: ordinarySite + "\n}\n\nhttp://second.example {\n\tbind {BIND}\n" + ordinaryStepUp})
 	value := func() string {
 		const name = `stepgate_events_total{event="request.anonymous",factor="",rule="withdrawal"} `
 		_, rest, _ := strings.Cut(g.admin("/metrics"), name)

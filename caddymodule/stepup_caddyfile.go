@@ -33,10 +33,6 @@ func parseStepUp(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if h.CountRemainingArgs() > 0 {
 		return nil, h.Errf("step_up takes no matcher, because it has to see every request of the site: write paths and methods in protect")
 	}
-	if _, twice := h.BlockState[directive]; twice {
-		return nil, h.Errf("step_up stands twice in one block, and the second would never see what the first takes off a request: write one, with all rules")
-	}
-	h.BlockState[directive] = true
 	handler := new(StepUp)
 	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"os"
 	"testing"
@@ -11,12 +10,6 @@ import (
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/store/bolt"
 )
-
-func contextThatIsDone(t *testing.T) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	return ctx, cancel
-}
 
 func enrolled(t *testing.T, folder string) []byte {
 	t.Helper()

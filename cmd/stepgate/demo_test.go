@@ -1,12 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -63,7 +63,7 @@ func TestBudiWithdrawsWithTheCodeFromThePhone(t *testing.T) {
 		t.Errorf("a new phone has %d messages", len(got))
 	}
 	c := d.login("budi")
-	page := c.form("/wallet/withdraw", url.Values{"amount": {"2500000"}, "account": {"BCA 1234567890"}}).want(t, http.StatusUnauthorized)
+	page := c.form("/wallet/withdraw", "amount", "2500000", "account", "BCA 1234567890").want(t, http.StatusUnauthorized)
 	m := marker.FindStringSubmatch(page.body)
 	if m == nil {
 		t.Fatalf("the answer is no challenge page:\n%s", page.body)
@@ -78,9 +78,8 @@ func TestBudiWithdrawsWithTheCodeFromThePhone(t *testing.T) {
 	if got := withdrawals(site, "budi"); got != nil {
 		t.Fatalf("before the code the ledger has withdrawals of %v", got)
 	}
-	done := c.form("/wallet/withdraw", url.Values{
-		"stepgate_challenge": {m[1]}, "stepgate_action": {"answer"}, "stepgate_factor": {"sms"}, "stepgate_code": {sms[0].Code},
-	}).want(t, http.StatusSeeOther)
+	done := c.form("/wallet/withdraw", "stepgate_challenge", m[1], "stepgate_factor", "sms",
+		"stepgate_code", sms[0].Code, "stepgate_action", "answer").want(t, http.StatusSeeOther)
 	if to := done.header.Get("Location"); to != "/wallet" {
 		t.Errorf("budi is led to %q, want the wallet", to)
 	}
@@ -170,8 +169,8 @@ func TestADemoThatIsStoppedWhileItStartsLeavesNothingBehind(t *testing.T) {
 	t.Run("before it has enrolled anybody", func(t *testing.T) {
 		tmp := t.TempDir()
 		t.Setenv("TMPDIR", tmp)
-		ctx, cancel := contextThatIsDone(t)
-		defer cancel()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
 		if err := (demoOptions{listen: "localhost:0"}).run(ctx, io.Discard); err != nil {
 			t.Errorf("run = %v", err)
 		}
@@ -221,12 +220,11 @@ func TestAStateFolderKeepsWhatPlayersHaveSetUp(t *testing.T) {
 	wantExit(t, beside.err, 1)
 
 	first.kill()
-	again := startDemo(t, "--state-dir", folder, "--site", at)
+	again := startDemo(t, "--state-dir", folder, "--site", at, "--listen", strings.TrimPrefix(first.url, "http://"))
 	if a, b := first.sariKey(), again.sariKey(); a != b {
 		t.Error("after a kill and a restart sari has another key")
 	}
-	// budi's browser and its open challenge are known, too: no second SMS.
-	c.base = again.url
+	// The challenge is open, too: no second SMS.
 	c.json("/api/v1/withdrawals", `{"amount":1,"account":"x"}`).want(t, http.StatusUnauthorized)
 	if n := len(again.messages()); n > 0 {
 		t.Errorf("after the restart %d SMS were sent for a challenge that is open", n)

@@ -1,0 +1,171 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/caddyserver/caddy/v2"
+
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	"github.com/stepgate/stepgate/internal/gate"
+	"github.com/stepgate/stepgate/policy"
+)
+
+// validate provisions and validates a configuration of an app and a handler, each
+// given as JSON, as `caddy validate` does.
+func validate(t *testing.T, app, handler string) error {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("XDG_DATA_HOME", dir)
+	apps := []string{}
+	if app != "" {
+		apps = append(apps, `"stepgate":`+app)
+	}
+	if handler != "" {
+		apps = append(apps, `"http":{"servers":{"s":{"listen":["127.0.0.1:0"],"automatic_https":{"disable":true},"routes":[{"handle":[`+handler+`]}]}}}`)
+	}
+	text := fmt.Sprintf(`{"admin":{"disabled":true},"storage":{"module":"file_system","root":%q},"logging":{"logs":{"default":{"level":"ERROR"}}},"apps":{%s}}`,
+		dir, strings.Join(apps, ","))
+	var cfg *caddy.Config
+	if err := json.Unmarshal([]byte(text), &cfg); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return caddy.Validate(cfg)
+}
+
+const (
+	plainApp      = `{"brand":{"name":"Example Casino"}}`
+	plainIdentity = `"identity":{"module":"placeholder","subject":"{http.auth.user.id}"}`
+	smsApp        = `{"brand":{"name":"Example Casino"},"sms":{"senders":[{"module":"console"}]}}`
+)
+
+func handlerJSON(more string) string {
+	return `{"handler":"step_up",` + plainIdentity + more + `}`
+}
+
+// What the Caddyfile cannot say JSON can, and it is checked all the same.
+func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
+	logo := filepath.Join(t.TempDir(), "logo.svg")
+	if err := os.WriteFile(logo, []byte("<html/>"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rule := func(fields string) string { return handlerJSON(`,"rules":[{"name":"a","paths":["/a"]` + fields + `}]`) }
+	for _, c := range []struct{ name, app, handler, want string }{
+		{"no app", "", handlerJSON(""), "add a stepgate block to the global options"},
+		{"no brand", `{}`, "", "no brand"},
+		{"a brand without a name", `{"brand":{}}`, "", "brand name"},
+		{"a logo that is not there", `{"brand":{"name":"x","logo":"/no/such/logo.svg"}}`, "", "reading logo"},
+		{"a logo that is none", fmt.Sprintf(`{"brand":{"name":"x","logo":%q}}`, logo), "", "checking logo"},
+		{"an unknown field", `{"brand":{"name":"x"},"stor":{}}`, "", "unknown field"},
+		{"an unknown store", `{"brand":{"name":"x"},"store":{"module":"mysql"}}`, "", "mysql"},
+		{"a negative hold", `{"brand":{"name":"x"},"first_enrolment_hold":"-1s"}`, "", "negative"},
+		{"sms without a sender", `{"brand":{"name":"x"},"sms":{}}`, "", "0 senders"},
+		{"two senders", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"},{"module":"console"}]}}`, "", "2 senders"},
+		{"an unknown country", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"}],"countries":["XX"]}}`, "", "XX"},
+		{"a negative sms timeout", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"}],"timeout":-1}}`, "", "negative"},
+		{"a limit for what is not counted", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"}],"limits":[{"scope":"host","max":1,"window":"1h"}]}}`, "", "host"},
+		{"a limit without a window", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"}],"limits":[{"scope":"number","max":1}]}}`, "", "at least 1 per 1s"},
+		{"no identity", plainApp, `{"handler":"step_up"}`, "no identity source"},
+		{"a body that no store takes", plainApp, handlerJSON(`,"max_body":1048577`), "max_body"},
+		{"a negative body", plainApp, handlerJSON(`,"max_body":-1`), "max_body"},
+		{"a prefix that is no path", plainApp, handlerJSON(`,"prefix":"stepgate"`), "prefix"},
+		{"a login page elsewhere", plainApp, handlerJSON(`,"login_page":"//evil.example"`), "login_page"},
+		{"an origin that is none", plainApp, handlerJSON(`,"trusted_origins":["example.com"]`), "trusted origin"},
+		{"two rules of one name", plainApp, handlerJSON(`,"rules":[{"name":"a","paths":["/a"]},{"name":"a","paths":["/b"]}]`), "another rule of that name"},
+		{"a rule without a path", plainApp, handlerJSON(`,"rules":[{"name":"a"}]`), "no path"},
+		{"anonymous login without a login page", plainApp, rule(`,"anonymous":"login"`), "login_page"},
+		{"sms only without sms", plainApp, rule(`,"factors":["sms"]`), "sms block"},
+		{"sms and recovery key without sms", plainApp, rule(`,"factors":["sms","recovery_key"]`), "sms block"},
+		{"recovery key only", smsApp, rule(`,"factors":["recovery_key"]`), "stands in"},
+		{"registered phone without sms", plainApp, rule(`,"unenrolled":"registered_phone"`), "registered_phone needs SMS"},
+	} {
+		if err := validate(t, c.app, c.handler); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: validating = %v, want an error with %q", c.name, err, c.want)
+		}
+	}
+	for name, c := range map[string][2]string{
+		"a plain app":               {plainApp, handlerJSON("")},
+		"sms only, with sms":        {smsApp, rule(`,"factors":["sms"]`)},
+		"registered phone with sms": {smsApp, rule(`,"unenrolled":"registered_phone"`)},
+		"players who go through":    {plainApp, rule(`,"unenrolled":"allow"`)},
+	} {
+		if err := validate(t, c[0], c[1]); err != nil {
+			t.Errorf("%s: validating = %v", name, err)
+		}
+	}
+}
+
+func TestVisitorsGoToTheLoginPageWhereThereIsOne(t *testing.T) {
+	rules := []Rule{{Name: "a", Paths: []string{"/a"}}, {Name: "b", Paths: []string{"/b"}, Anonymous: policy.AnonymousRefuse}}
+	for _, c := range []struct {
+		hasLogin bool
+		want     []policy.Anonymous
+	}{
+		{true, []policy.Anonymous{policy.AnonymousLogin, policy.AnonymousRefuse}},
+		{false, []policy.Anonymous{policy.AnonymousRefuse, policy.AnonymousRefuse}},
+	} {
+		set, err := compile(rules, c.hasLogin, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []policy.Anonymous
+		for _, r := range set.Rules() {
+			got = append(got, r.Anonymous)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("compile with a login page %v (-want +got):\n%s", c.hasLogin, diff)
+		}
+	}
+}
+
+// A rule of the configuration is the rule of the policy, field by field.
+func TestNoFieldOfARuleIsLost(t *testing.T) {
+	r := Rule{
+		Name: "a", Paths: []string{"/a"}, Methods: []string{"POST"}, Factors: []policy.Factor{policy.TOTP}, MaxAge: caddy.Duration(time.Minute),
+		SingleUse: true, Group: "g", Details: []Detail{{Label: "amount", Source: policy.FromJSON, Name: "a.b"}},
+		Anonymous: policy.AnonymousLogin, Unenrolled: policy.UnenrolledAllow,
+	}
+	want := policy.Rule{
+		Name: "a", Paths: []string{"/a"}, Methods: []string{"POST"}, Factors: []policy.Factor{policy.TOTP}, MaxAge: time.Minute,
+		SingleUse: true, Group: "g", Details: []policy.Detail{{Label: "amount", Source: policy.FromJSON, Name: "a.b"}},
+		Anonymous: policy.AnonymousLogin, Unenrolled: policy.UnenrolledAllow,
+	}
+	if diff := cmp.Diff(want, r.policy()); diff != "" {
+		t.Errorf("policy (-want +got):\n%s", diff)
+	}
+}
+
+func TestConfiguredLimitsTakeThePlaceOfThoseOfTheirScope(t *testing.T) {
+	s := SMS{Limits: []SMSLimit{
+		{Scope: gate.SMSPerNumber, Max: 2, Window: caddy.Duration(time.Hour)},
+		{Scope: gate.SMSPerNumber, Max: 3, Window: caddy.Duration(24 * time.Hour)},
+	}}
+	want := gate.DefaultSMSLimits()
+	want[gate.SMSPerNumber] = []gate.SMSLimit{{Max: 2, Window: time.Hour}, {Max: 3, Window: 24 * time.Hour}}
+	if diff := cmp.Diff(want, s.limits()); diff != "" {
+		t.Errorf("limits (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(gate.DefaultSMSLimits(), new(SMS).limits()); diff != "" {
+		t.Errorf("limits of nothing (-want +got):\n%s", diff)
+	}
+}
+
+func TestSlipsAreTakenForTheNearestWord(t *testing.T) {
+	known := []string{"path", "method", "factors", "max_age", "single_use", "form", "json"}
+	for word, want := range map[string]string{
+		"paht": "path", "metod": "method", "Method": "method", "singel_use": "single_use", "single-use": "single_use", "maxage": "max_age",
+		"from": "form", "jason": "json", "": "", "x": "", "withdrawal": "", "hold": "",
+	} {
+		if got := closest(word, known); got != want {
+			t.Errorf("closest(%q) = %q, want %q", word, got, want)
+		}
+	}
+}
