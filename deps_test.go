@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -12,108 +13,191 @@ import (
 
 const module = "github.com/stepgate/stepgate"
 
-// forbidden says what a package must not reach, however far away, and why.
-// Packages are named without the module's path; "internal" stands for all domain
-// packages below it.
-var forbidden = []struct {
-	from []string
-	not  []string
-	why  string
+// mayImport says, for each package of this module, which others of it the package
+// imports at most. Imports run one way: what stands further down knows nothing of
+// what stands above it. A pattern ends in "/*" for all packages below.
+var mayImport = []struct {
+	pattern string
+	may     []string
+	because string
 }{
-	{
-		[]string{"policy"}, []string{"net/http", module + "/"},
-		"the policy is a pure function of a request's facts",
-	},
-	{
-		[]string{"policy", "store", "store/storetest", "store/bolt", "sms", "sms/console", "identity", "challengepages", "internal"},
-		[]string{"github.com/caddyserver/caddy", "go.uber.org/zap", "github.com/prometheus"},
-		"only caddymodule knows the server; everything else can be tested and used without it",
-	},
-	{
-		[]string{"policy", "store", "sms", "sms/console", "identity", "challengepages", "internal"},
-		[]string{"go.etcd.io/bbolt", "github.com/jackc/pgx"},
-		"a store's engine appears in its own package, so that the contract is one and not the shadow of an engine",
-	},
-	{
-		[]string{"store", "sms", "identity", "policy"}, []string{module + "/internal", module + "/challengepages", module + "/caddymodule"},
-		"contracts do not know who uses them",
-	},
-	{
-		[]string{"internal/factor", "internal/held", "internal/seal", "internal/grant", "internal/account", "internal/challenge"},
-		[]string{module + "/internal/gate", module + "/challengepages", module + "/identity"},
-		"the domain does not know the way of a request",
-	},
-	{
-		[]string{"examples/casino", "examples/casino/cmd/casino"},
-		[]string{module + "/internal", module + "/policy", module + "/caddymodule", module + "/challengepages", module + "/identity", module + "/sms", module + "/store"},
-		"the site behind the gateway knows nothing of it",
-	},
+	{"", []string{"caddymodule"}, "it plugs the modules into a build of Caddy, and nothing else"},
+	{"cmd/stepgate", []string{"caddymodule", "examples/casino", "internal/*", "policy", "sms", "sms/*", "store", "store/*"},
+		"it is Caddy's command line, and the demo prepares its players in the store"},
+	{"caddymodule", []string{"challengepages", "identity", "internal/audit", "internal/gate", "internal/seal", "policy", "sms", "sms/*", "store", "store/*"},
+		"it wires the gate up and decides nothing: it has no business with accounts, challenges or grants"},
+	{"internal/gate", []string{"challengepages", "identity", "internal/*", "policy", "sms", "store"},
+		"it is the way of one request; which sender and store there are is not its concern"},
+	{"internal/account", []string{"internal/audit", "internal/factor", "internal/seal", "policy", "sms", "store"},
+		"what must happen once rests on the account's record alone"},
+	{"internal/challenge", []string{"internal/audit", "internal/factor", "internal/held", "internal/seal", "policy", "sms", "store"},
+		"a challenge follows the account and never asks it"},
+	{"internal/grant", []string{"internal/seal", "policy"}, "a grant is a signed statement, checked without any store"},
+	{"internal/seal", []string{"internal/audit", "store"}, "it seals what is stored, whatever that is"},
+	{"internal/factor", nil, "it verifies, nothing else"},
+	{"internal/held", nil, "it captures and restores; who may release is decided elsewhere"},
+	{"internal/audit", nil, "everybody reports in its words"},
+	{"challengepages", nil, "view models in, HTML out"},
+	{"policy", nil, "it is a pure function of a request's facts"},
+	{"identity", nil, "a source knows the site and nothing of us"},
+	{"store", nil, "a contract depends on nobody who keeps it or uses it"},
+	{"store/*", []string{"store"}, "a store does not know what it keeps"},
+	{"sms", nil, "a contract depends on nobody who keeps it or uses it"},
+	{"sms/*", []string{"sms"}, "a sender does not know what it sends"},
+	{"examples/casino", nil, "the site knows nothing of Stepgate"},
+	{"examples/casino/*", []string{"examples/casino"}, "the site knows nothing of Stepgate"},
+	{"e2e", nil, "it drives what is built, from outside"},
+	{"bench", nil, "it measures what is built, from outside"},
+	{"bench/*", nil, "it is what Stepgate is compared with"},
+}
+
+// onlyIn says which packages import a module of others directly.
+var onlyIn = []struct {
+	dependency string
+	packages   []string
+	because    string
+}{
+	{"github.com/caddyserver/", []string{"caddymodule", "cmd/stepgate", "bench/caddyplain"}, "the gate must be testable, and usable, without Caddy"},
+	{"go.uber.org/zap", []string{"caddymodule", "cmd/stepgate"}, "logging belongs to who runs the gate; packages below report events"},
+	{"github.com/prometheus/", []string{"caddymodule"}, "as logging"},
+	{"go.etcd.io/bbolt", []string{"store/bolt"}, "the gate rests on the storage contract, not on what one store can do"},
+	{"github.com/jackc/pgx", []string{"store/postgres"}, "as bbolt"},
+	{"github.com/gorilla/securecookie", []string{"internal/grant"}, "one place signs and opens cookies"},
+	{"github.com/pquerna/otp", []string{"internal/factor", "cmd/stepgate"}, "one place computes codes; the demo prints one for its visitors"},
+	{"github.com/nyaruka/phonenumbers", []string{"sms"}, "one place reads phone numbers"},
+}
+
+// neverReaches says what packages must not depend on, however indirectly.
+var neverReaches = []struct {
+	pattern      string
+	dependencies []string
+	because      string
+}{
+	{"policy", []string{"net/http", "log", "github.com/", "golang.org/x/"}, "it is a pure function in the standard library's terms"},
+	{"store", []string{"net/http", "os/exec", "github.com/", "golang.org/x/"}, "a contract brings no dependency to who implements it"},
+	{"sms", []string{"net/http", "os/exec"}, "a contract brings no transport to who implements it"},
+	{"internal/account", []string{"net/http"}, "it neither sends a message nor reads a request"},
+	{"internal/factor", []string{"net/http"}, "it verifies, nothing else"},
+	{"internal/seal", []string{"net/http", "os/exec"}, "keys stay in memory"},
 }
 
 type listed struct {
-	ImportPath string
-	Deps       []string
+	ImportPath    string
+	Imports, Deps []string
 }
 
-func TestImportsRunOneWay(t *testing.T) {
-	packages := list(t)
-	for _, rule := range forbidden {
-		for _, from := range rule.from {
-			found := false
-			for _, p := range packages {
-				name := strings.TrimPrefix(p.ImportPath, module+"/")
-				if name != from && !(from == "internal" && strings.HasPrefix(name, "internal/")) {
-					continue
-				}
-				found = true
-				for _, dep := range p.Deps {
-					if dep != p.ImportPath && slices.ContainsFunc(rule.not, func(not string) bool { return reaches(dep, not) }) {
-						t.Errorf("%s reaches %s: %s", name, dep, rule.why)
-					}
-				}
-			}
-			if !found {
-				t.Errorf("there is no package %s", from)
-			}
-		}
-	}
-}
-
-// Caddy is known to caddymodule and cmd, to what makes the plugin of it, and to
-// the plain Caddy that the benchmark compares with.
-func TestOnlyCaddymoduleAndCommandsImportCaddy(t *testing.T) {
-	for _, p := range list(t) {
-		name := strings.TrimPrefix(p.ImportPath, module+"/")
-		if name == module || name == "caddymodule" || strings.HasPrefix(name, "cmd/") || strings.HasPrefix(name, "bench") {
-			continue
-		}
-		for _, dep := range p.Deps {
-			if reaches(dep, "github.com/caddyserver/caddy") {
-				t.Errorf("%s reaches %s", name, dep)
-			}
-		}
-	}
-}
-
-func reaches(dep, not string) bool {
-	return dep == not || strings.HasPrefix(dep, strings.TrimSuffix(not, "/")+"/")
-}
-
-func list(t *testing.T) []listed {
+// packages lists the packages of this module, without their tests, by their path
+// in it.
+func packages(t *testing.T) map[string]listed {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-deps=false", "-json=ImportPath,Deps", "./...").Output()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "./...")
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("go list: %v", err)
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			t.Fatalf("go list: %v\n%s", err, exit.Stderr)
+		}
+		t.Fatal(err)
 	}
-	var all []listed
-	dec := json.NewDecoder(strings.NewReader(string(out)))
-	for {
+	found := map[string]listed{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
 		var p listed
 		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
-			return all
+			return found
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, p)
+		found[own(p.ImportPath)] = p
+	}
+}
+
+// own returns a package's path in this module, "." for one of others.
+func own(importPath string) string {
+	rest, ok := strings.CutPrefix(importPath, module)
+	if !ok || rest != "" && rest[0] != '/' {
+		return "."
+	}
+	return strings.TrimPrefix(rest, "/")
+}
+
+func matches(pattern, pkg string) bool {
+	if below, ok := strings.CutSuffix(pattern, "/*"); ok {
+		return strings.HasPrefix(pkg, below+"/")
+	}
+	return pattern == pkg
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	used := map[string]bool{}
+	for pkg, p := range packages(t) {
+		// The longest pattern counts.
+		best := -1
+		for i, rule := range mayImport {
+			if matches(rule.pattern, pkg) && (best < 0 || len(rule.pattern) > len(mayImport[best].pattern)) {
+				best = i
+			}
+		}
+		if best < 0 {
+			t.Errorf("%s stands in no line of mayImport: say what it may import, and why", pkg)
+			continue
+		}
+		rule := mayImport[best]
+		used[rule.pattern] = true
+		for _, imported := range p.Imports {
+			target := own(imported)
+			if target == "." || slices.ContainsFunc(rule.may, func(pattern string) bool { return matches(pattern, target) }) {
+				continue
+			}
+			t.Errorf("%q imports %s: %s", pkg, target, rule.because)
+		}
+	}
+	for _, rule := range mayImport {
+		if !used[rule.pattern] {
+			t.Errorf("mayImport has a line for %q, which does not exist", rule.pattern)
+		}
+	}
+}
+
+func TestEachDependencyHasItsPlace(t *testing.T) {
+	for pkg, p := range packages(t) {
+		for _, imported := range p.Imports {
+			for _, rule := range onlyIn {
+				if strings.HasPrefix(imported, rule.dependency) && !slices.Contains(rule.packages, pkg) {
+					t.Errorf("%q imports %s: %s", pkg, imported, rule.because)
+				}
+			}
+		}
+	}
+}
+
+func TestDomainPackagesReachNoServerLogOrMetric(t *testing.T) {
+	domain := []string{"policy", "store", "sms", "identity", "challengepages", "internal/*", "sms/*", "store/*"}
+	for pkg, p := range packages(t) {
+		if !slices.ContainsFunc(domain, func(pattern string) bool { return matches(pattern, pkg) }) {
+			continue
+		}
+		for _, dep := range p.Deps {
+			for _, forbidden := range []string{"github.com/caddyserver/", "go.uber.org/zap", "github.com/prometheus/"} {
+				if strings.HasPrefix(dep, forbidden) {
+					t.Errorf("%s reaches %s: it must be usable without Caddy, its logs and its metrics", pkg, dep)
+				}
+			}
+		}
+	}
+}
+
+func TestPurePackagesStayPure(t *testing.T) {
+	found := packages(t)
+	for _, rule := range neverReaches {
+		p, ok := found[rule.pattern]
+		if !ok {
+			t.Errorf("neverReaches has a line for %q, which does not exist", rule.pattern)
+		}
+		for _, dep := range p.Deps {
+			for _, forbidden := range rule.dependencies {
+				if dep == forbidden || strings.HasSuffix(forbidden, "/") && strings.HasPrefix(dep, forbidden) && own(dep) == "." {
+					t.Errorf("%s reaches %s: %s", rule.pattern, path.Clean(dep), rule.because)
+				}
+			}
+		}
 	}
 }

@@ -103,3 +103,33 @@ func adapted(t *testing.T, caddyfile string) string {
 	}
 	return pretty.String()
 }
+
+// Whatever stands in our blocks, the adapter answers with JSON or an error.
+func FuzzStepUpAndStepgateBlocks(f *testing.F) {
+	files, err := filepath.Glob("testdata/caddyfile/*.caddyfiletest")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		caddyfile, _, _ := strings.Cut(string(text), goldenSeparator)
+		if _, body, ok := strings.Cut(caddyfile, "step_up {\n"); ok {
+			f.Add("", strings.TrimSpace(body))
+		} else if _, body, ok := strings.Cut(caddyfile, "stepgate {\n"); ok {
+			f.Add(strings.TrimSpace(body), "")
+		}
+	}
+	f.Fuzz(func(t *testing.T, app, handler string) {
+		if strings.Contains(app+handler, "import") {
+			t.Skip("would read other files")
+		}
+		text := "{\nstepgate {\nbrand x\n" + app + "\n}\n}\nhttp://casino.example {\nstep_up {\n" + handler + "\n}\n}\n"
+		result, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), nil)
+		if err == nil && !json.Valid(result) {
+			t.Errorf("adapting gave %q", result)
+		}
+	})
+}

@@ -23,7 +23,12 @@ import (
 // given as JSON, as `caddy validate` does.
 func validate(t *testing.T, app, handler string) error {
 	t.Helper()
-	dir := t.TempDir()
+	return validateLogging(t, app, handler, t.TempDir())
+}
+
+// validateLogging is validate with a log of warnings in a folder.
+func validateLogging(t *testing.T, app, handler, dir string) error {
+	t.Helper()
 	t.Setenv("XDG_DATA_HOME", dir)
 	apps := []string{}
 	if app != "" {
@@ -32,8 +37,8 @@ func validate(t *testing.T, app, handler string) error {
 	if handler != "" {
 		apps = append(apps, `"http":{"servers":{"s":{"listen":["127.0.0.1:0"],"automatic_https":{"disable":true},"routes":[{"handle":[`+handler+`]}]}}}`)
 	}
-	text := fmt.Sprintf(`{"admin":{"disabled":true},"storage":{"module":"file_system","root":%q},"logging":{"logs":{"default":{"level":"ERROR"}}},"apps":{%s}}`,
-		dir, strings.Join(apps, ","))
+	text := fmt.Sprintf(`{"admin":{"disabled":true},"storage":{"module":"file_system","root":%q},"logging":{"logs":{"default":{"level":"WARN","writer":{"output":"file","filename":%q}}}},"apps":{%s}}`,
+		dir, filepath.Join(dir, "log.json"), strings.Join(apps, ","))
 	var cfg *caddy.Config
 	if err := json.Unmarshal([]byte(text), &cfg); err != nil {
 		t.Fatalf("%v in %s", err, text)
@@ -100,6 +105,28 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 		if err := validate(t, c[0], c[1]); err != nil {
 			t.Errorf("%s: validating = %v", name, err)
 		}
+	}
+}
+
+// What weakens the gate on purpose is said at each start.
+func TestDangerousChoicesAreLogged(t *testing.T) {
+	dir := t.TempDir()
+	handler := `{"handler":"step_up","identity":{"module":"placeholder","subject":"{http.request.header.Remote-User}","unsafe_header":"behind a proxy that sets it"},
+		"rules":[{"name":"open_rule","paths":["/a"],"unenrolled":"allow"},{"name":"closed_rule","paths":["/b"]}]}`
+	if err := validateLogging(t, smsApp, handler, dir); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(filepath.Join(dir, "log.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"behind a proxy that sets it", "open_rule", "SMS codes and full numbers are printed"} {
+		if !strings.Contains(string(log), want) {
+			t.Errorf("the log does not tell of %q:\n%s", want, log)
+		}
+	}
+	if strings.Contains(string(log), "closed_rule") {
+		t.Errorf("the log tells of a rule that is not dangerous:\n%s", log)
 	}
 }
 

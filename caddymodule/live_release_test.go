@@ -101,3 +101,34 @@ func TestARequestThatWasRewrittenIsReleasedAsTheClientSentIt(t *testing.T) {
 		t.Fatalf("the site got %+v, want one withdrawal that was asked for as /cashout", hits)
 	}
 }
+
+// The identity may come from an earlier handler. It is asked again for what is
+// released, and what a client claims counts for nothing.
+func TestInvariantI4AnEarlierHandlerSaysWhoseRequestIsReleased(t *testing.T) {
+	g := start(t, config{stepUp: `
+	forward_auth {SITE} {
+		uri /verify
+	}
+	step_up {
+		identity placeholder {rp.header.Remote-User} {
+			credential cookie casino_session
+			phone {rp.header.Remote-Phone}
+		}
+		protect withdrawal {
+			path /wallet/withdraw
+			single_use
+			unenrolled registered_phone
+		}
+	}`})
+	body := form("amount", "100.000", "account", "BCA 1")
+	claims := []string{"Remote-User", "u-1001", "Remote-Phone", "+628999999999", "X-Remote-User", "u-1001"}
+	visitor := g.visitor()
+	visitor.do("POST", "/wallet/withdraw", formType, body, claims...).want(http.StatusUnauthorized)
+	visitor.do("POST", "/wallet/withdraw", formType, body, append(claims, "Cookie", "casino_session=none")...).want(http.StatusUnauthorized)
+	p := g.login(budisLogin)
+	id := p.do("POST", "/wallet/withdraw", formType, body, claims...).want(http.StatusUnauthorized).challenge()
+	p.do("POST", "/wallet/withdraw", formType, form(solution(id, "sms", code(t, budisPhone))...), claims...).want(http.StatusSeeOther)
+	if hits := g.site.reached("/wallet/withdraw"); len(hits) != 1 || hits[0].body != body {
+		t.Errorf("the site got %+v, want the one withdrawal", hits)
+	}
+}

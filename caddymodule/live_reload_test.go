@@ -262,6 +262,35 @@ func TestInvariantI10AFailedReloadLeavesTheGateAtWork(t *testing.T) {
 	}
 }
 
+// What the gateway cannot do without is checked before it takes over.
+func TestAReloadWithADamagedKeyRingFailsAndSaysSo(t *testing.T) {
+	g := start(t, config{})
+	ring := filepath.Join(g.dir, "caddy", "stepgate", "keys.json")
+	whole, err := os.ReadFile(ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, damage := range map[string]func() error{
+		"keys.json in Caddy's storage is damaged": func() error { return os.WriteFile(ring, whole[1:], 0o600) },
+		"no key ring in Caddy's storage":          func() error { return os.Remove(ring) },
+	} {
+		if err := damage(); err != nil {
+			t.Fatal(err)
+		}
+		err := g.load(config{brand: "Other Casino"})
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), string(whole[60:80])) {
+			t.Errorf("Load = %v, want an error with %q and nothing of the ring", err, want)
+		}
+		g.login(budisLogin).withdraw("100.000")
+		if err := os.WriteFile(ring, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := g.load(config{brand: "Other Casino"}); err != nil {
+		t.Errorf("Load with the ring in its place = %v", err)
+	}
+}
+
 // I10: the old configuration is cleaned up while its requests are under way. They
 // go on with the store, which the new one keeps open.
 func TestInvariantI10RequestsUnderWayOutliveTheirConfiguration(t *testing.T) {

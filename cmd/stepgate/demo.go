@@ -63,7 +63,7 @@ type demoOptions struct {
 }
 
 // brand is the site's name on pages, in messages and in authenticators.
-const brand = "Kasino Contoh"
+const brand = "Kasino Melati"
 
 // run runs the demo until ctx is done.
 func (o demoOptions) run(ctx context.Context, out io.Writer) (err error) {

@@ -14,6 +14,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 
 	"github.com/stepgate/stepgate/sms"
@@ -51,7 +52,7 @@ func format(m sms.Message) string {
 	for line := range strings.SplitSeq(m.Text, "\n") {
 		b.WriteString("│ " + printable(line) + "\n")
 	}
-	fmt.Fprintf(&b, "└─ ref %s, valid %s\n", printable(m.Ref), m.Validity)
+	fmt.Fprintf(&b, "└─ ref %s, valid %s\n", printable(m.Ref), m.Validity.Round(time.Second))
 	return b.String()
 }
 
