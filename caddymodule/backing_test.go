@@ -54,6 +54,19 @@ func TestTheBackendIsOpenedOnceWhoeverAsksFirst(t *testing.T) {
 	}
 }
 
+// Apps are stopped in any order, so the HTTP app may still have requests when this
+// one is stopped.
+func TestStoppingTheAppKeepsTheStoreUntilItsCleanup(t *testing.T) {
+	var o opening
+	a := &App{backing: backing{open: o.open}}
+	if err := errors.Join(a.Start(), a.Stop()); err != nil || o.released != 0 {
+		t.Errorf("Start and Stop = %v and released the store %d times, want it kept", err, o.released)
+	}
+	if err := a.Cleanup(); err != nil || o.released != 1 {
+		t.Errorf("Cleanup = %v and released the store %d times, want once", err, o.released)
+	}
+}
+
 // Cleanup runs after a failed Provision too, and must not take away what another
 // configuration uses.
 func TestABackingThatWasNeverOpenedReleasesNothing(t *testing.T) {

@@ -15,7 +15,7 @@ const (
 // that is released.
 func TestInvariantI4AReleasedRequestTakesItsOwnRouteOnce(t *testing.T) {
 	g := start(t, config{site: `
-	header X-Outer outer
+	header +X-Outer outer
 	handle /wallet/* {
 		reverse_proxy {SITE} {
 			header_up X-Route wallet

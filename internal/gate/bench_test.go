@@ -162,8 +162,10 @@ func (*quiet) WriteHeader(int)             {}
 type navigation struct {
 	request *http.Request
 	cookies []string
-	answer  *quiet
-	site    *counter
+	// received is the header's value in the request at hand.
+	received []string
+	answer   *quiet
+	site     *counter
 }
 
 func newNavigation(target, cookies string) *navigation {
@@ -184,12 +186,14 @@ func newNavigation(target, cookies string) *navigation {
 		"Upgrade-Insecure-Requests": {"1"},
 		"User-Agent":                {"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"},
 	}
-	return &navigation{request: r, cookies: []string{cookies}, answer: &quiet{http.Header{}}, site: new(counter)}
+	return &navigation{request: r, cookies: []string{cookies}, received: make([]string, 1), answer: &quiet{http.Header{}}, site: new(counter)}
 }
 
 // serve sends the request as it was at first: the gate takes its cookies off.
 func (n *navigation) serve(h *hot) error {
-	n.request.Header["Cookie"] = n.cookies
+	// The gate takes its own cookies out of the request's header.
+	copy(n.received, n.cookies)
+	n.request.Header["Cookie"] = n.received
 	return h.gate.Serve(n.answer, n.request, n.site)
 }
 

@@ -7,7 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -61,14 +61,7 @@ func takeOwn(r *http.Request) own {
 		if !strings.Contains(line, cookiePrefix) {
 			continue
 		}
-		if kept := o.takeCookies(line, isPlainLoopback(r)); len(lines) == 1 {
-			lines = []string{kept}
-		} else {
-			// The values may be shared with a copy of the request that is logged.
-			lines = slices.Clone(lines)
-			lines[i] = kept
-		}
-		r.Header["Cookie"] = lines
+		lines[i] = o.takeCookies(line, isPlainLoopback(r))
 	}
 	if len(lines) == 1 && lines[0] == "" {
 		delete(r.Header, "Cookie")
@@ -164,8 +157,8 @@ func isPlainLoopback(r *http.Request) bool {
 	if host == "" || host[0] != '[' && (host[0] < '0' || host[0] > '9') {
 		return false
 	}
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return ip != nil && ip.IsLoopback()
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && ip.IsLoopback()
 }
 
 // setCookie sets one of our cookies (R40).

@@ -137,7 +137,7 @@ func (g *Gate) challenge(w http.ResponseWriter, r *http.Request, who *caller, a 
 		details = slices.DeleteFunc(details, func(d challenge.Detail) bool { return d.Value == "" })
 	}
 	ch := &challenge.Challenge{
-		Rules: need.Rules, Account: string(who.id), Binding: who.binding, Audience: audience(r.Host), Epoch: a.Epoch,
+		Rules: need.Rules, Account: string(who.id), Binding: who.binding(), Audience: audience(r.Host), Epoch: a.Epoch,
 		Factors: how.factors, SingleUse: need.SingleUse, Details: details, Phone: how.phone, Enrolled: how.enrolled,
 		Opens: openings(unmet),
 	}
@@ -181,10 +181,10 @@ func (g *Gate) open(w http.ResponseWriter, r *http.Request, who *caller, ch *cha
 		return nil, err
 	}
 	in := account.Interruption{
-		Rules: strings.Join(ch.Rules, "+"), Fingerprint: fingerprint, Binding: who.binding, Browser: who.browser,
+		Rules: strings.Join(ch.Rules, "+"), Fingerprint: fingerprint, Binding: who.binding(), Browser: who.browser(),
 		Exclusive: ch.SingleUse, ID: id, Lifetime: challenge.Lifetime,
 	}
-	if who.hasBrowser() && who.browser == "" {
+	if who.hasBrowser() && who.browser() == "" {
 		in.FirstMet, in.Browser = true, browserHash(b.Ring, firstSecret(b.Ring, id))
 	}
 	opened, err := b.Accounts.Open(ctx, who.id, in)
@@ -198,7 +198,7 @@ func (g *Gate) open(w http.ResponseWriter, r *http.Request, who *caller, ch *cha
 	}
 	if in.FirstMet {
 		secret := firstSecret(b.Ring, opened.Pending.ID)
-		who.browser = browserHash(b.Ring, secret)
+		who.knowBrowser(secret)
 		setCookie(w, r, cookieBrowser, secret, browserLifetime)
 	}
 	ch.ID, ch.Browser = opened.Pending.ID, opened.Pending.Browser

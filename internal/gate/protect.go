@@ -34,10 +34,33 @@ type caller struct {
 	credential identity.Credential
 	identity   identity.Identity
 	id         account.ID
-	// binding and browser are keyed hashes; browser is empty if the browser showed
-	// no secret, or has none because it is no browser.
-	binding, browser string
-	bound            grant.Bound
+	bound      grant.Bound
+	// browserID is what browser returns, once it was asked for.
+	browserID *string
+}
+
+// binding returns the keyed hash of the session credential, as records keep it.
+func (c *caller) binding() string {
+	return base64.RawURLEncoding.EncodeToString(c.bound.Binding[:])
+}
+
+// browser returns the keyed hash of the browser's secret; empty if it showed none,
+// or has none because it is no browser. A request that passes by its grant never
+// asks.
+func (c *caller) browser() string {
+	if c.browserID == nil {
+		c.knowBrowser(c.own.browser)
+	}
+	return *c.browserID
+}
+
+// knowBrowser takes a secret for that of the caller's browser.
+func (c *caller) knowBrowser(secret string) {
+	id := ""
+	if c.hasBrowser() && secret != "" {
+		id = browserHash(c.backend.Ring, secret)
+	}
+	c.browserID = &id
 }
 
 // hasBrowser reports whether the caller is bound to a browser beside its
@@ -48,8 +71,8 @@ func (c *caller) hasBrowser() bool { return c.credential.Kind != identity.Bearer
 // owns reports whether a challenge was opened for this caller: the same account,
 // session, host and browser.
 func (c *caller) owns(ch *challenge.Challenge, host string) bool {
-	return ch.Account == string(c.id) && ch.Binding == c.binding && ch.Audience == audience(host) &&
-		(ch.Browser == "" && !c.hasBrowser() || ch.Browser != "" && ch.Browser == c.browser)
+	return ch.Account == string(c.id) && ch.Binding == c.binding() && ch.Audience == audience(host) &&
+		(ch.Browser == "" && !c.hasBrowser() || ch.Browser != "" && ch.Browser == c.browser())
 }
 
 // release marks a request that the gate itself restored, with the challenge that
@@ -143,12 +166,8 @@ func (g *Gate) identify(r *http.Request, o own) (*caller, error) {
 	}
 	who.id = b.Accounts.ID(who.identity.Subject)
 	sum := b.Ring.MAC(seal.Binding, string(who.credential.Kind), who.credential.Name, who.credential.Value)
-	who.binding = base64.RawURLEncoding.EncodeToString(sum[:16])
 	who.bound = grant.Bound{
 		Subject: who.id.Hash(), Binding: grant.Hash(sum[:16]), Audience: grant.HashOf(audience(r.Host)),
-	}
-	if who.hasBrowser() && o.browser != "" {
-		who.browser = browserHash(b.Ring, o.browser)
 	}
 	return who, nil
 }

@@ -83,7 +83,7 @@ func (g *Gate) settingsPass(action string) passFunc {
 		if err := g.ensureBrowser(w, r, who); err != nil {
 			return err
 		}
-		c := account.Change{Binding: who.binding, Browser: who.browser, Hold: g.FirstEnrolmentHold}
+		c := account.Change{Binding: who.binding(), Browser: who.browser(), Hold: g.FirstEnrolmentHold}
 		if passed != nil {
 			c.Proved, c.Epoch = true, passed.Epoch
 		}
@@ -184,7 +184,7 @@ func (g *Gate) confirmSetup(w http.ResponseWriter, r *http.Request, o own) error
 		return g.page(w, r, o, http.StatusBadRequest, challengepages.Outcome{Kind: challengepages.OutcomeInvalidForm, Link: g.settingsURL()})
 	}
 	code, _ := factor.NormalizeCode(form.Get(challengepages.FieldCode))
-	c := account.Change{Binding: who.binding, Browser: who.browser, Hold: g.FirstEnrolmentHold}
+	c := account.Change{Binding: who.binding(), Browser: who.browser(), Hold: g.FirstEnrolmentHold}
 	done, err := who.backend.Accounts.Confirm(r.Context(), who.id, c, form.Get(challengepages.FieldSetup), code)
 	if err != nil {
 		return g.changeFailed(w, r, who, err)
@@ -219,14 +219,14 @@ func (g *Gate) settingsNotice(w http.ResponseWriter, r *http.Request, n challeng
 // ensureBrowser gives a browser that has none its secret, so that a set-up is
 // bound to it.
 func (g *Gate) ensureBrowser(w http.ResponseWriter, r *http.Request, who *caller) error {
-	if who.browser != "" || !who.hasBrowser() {
+	if who.browser() != "" || !who.hasBrowser() {
 		return nil
 	}
 	secret, err := g.newSecret()
 	if err != nil {
 		return err
 	}
-	who.browser = browserHash(who.backend.Ring, secret)
+	who.knowBrowser(secret)
 	setCookie(w, r, cookieBrowser, secret, browserLifetime)
 	return nil
 }
