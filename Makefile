@@ -14,7 +14,7 @@ deps:
 	@sh testdata/deps.sh
 
 test: deps
-	$(GO) test -race -timeout 25m ./...
+	$(GO) test -race -count=1 -timeout 25m ./...
 
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \

@@ -51,6 +51,8 @@ func code(t *testing.T, number string) string {
 	return m.(sms.Message).Code
 }
 
+var errTestDown = errors.New("down for the test")
+
 // storeDown makes every frailStore fail.
 var storeDown atomic.Bool
 
