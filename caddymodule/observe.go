@@ -46,6 +46,12 @@ func (a *App) observe(r *http.Request, e audit.Event) {
 	if entry := a.audit.Check(level, "step-up"); entry != nil {
 		entry.Write(append(eventFields(e), zap.String("client_ip", clientIP(r)))...)
 	}
+	// Without an access log nobody reads the fields, and setting them costs more than
+	// the rest of this function.
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok || server == nil || server.Logs == nil {
+		return
+	}
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Set(zap.String("step_up_outcome", string(e.Name)))
 		if e.Rule != "" {

@@ -93,24 +93,65 @@ func isOwnHeader(name string) bool {
 // counts as absent: we cannot know which one we set. One under the name that does
 // not count on this connection is dropped.
 func (o *own) takeCookies(line string, plain bool) string {
-	var kept strings.Builder
-	kept.Grow(len(line))
-	for rest := line; rest != ""; {
-		var part string
-		part, rest, _ = strings.Cut(rest, ";")
-		name, value, _ := strings.Cut(strings.Trim(part, " \t"), "=")
+	var kept remainder
+	from := 0
+	for i := 0; i < len(line); {
+		end := len(line)
+		if j := strings.IndexByte(line[i:], ';'); j >= 0 {
+			end = i + j
+		}
+		next := min(end+1, len(line))
+		name, value, _ := strings.Cut(trimBlanks(line[i:end]), "=")
 		bare, prefixed := strings.CutPrefix(name, hostPrefix)
 		if strings.HasPrefix(bare, cookiePrefix) && o.take(bare, value, prefixed != plain) {
-			continue
+			kept.add(line[from:max(from, i-1)], len(line))
+			from = next
 		}
-		if kept.Len() == 0 {
-			part = strings.TrimLeft(part, " \t")
-		} else {
-			kept.WriteByte(';')
-		}
-		kept.WriteString(part)
+		i = next
 	}
+	kept.add(line[from:], len(line))
 	return kept.String()
+}
+
+// remainder is what is left of a Cookie header. It is a part of the header, and
+// costs no copy, as long as what was taken stood together at one end, as it does in
+// a browser that got our cookies after the site's own.
+type remainder struct {
+	only string
+	all  strings.Builder // set from the second piece on
+}
+
+func (r *remainder) add(piece string, atMost int) {
+	switch {
+	case r.only == "":
+		r.only = strings.TrimLeft(piece, " \t")
+	case piece == "":
+	default:
+		if r.all.Len() == 0 {
+			r.all.Grow(atMost)
+			r.all.WriteString(r.only)
+		}
+		r.all.WriteByte(';')
+		r.all.WriteString(piece)
+	}
+}
+
+func (r *remainder) String() string {
+	if r.all.Len() == 0 {
+		return r.only
+	}
+	return r.all.String()
+}
+
+// trimBlanks is strings.Trim for spaces and tabs, at a fifth of its cost.
+func trimBlanks(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // duplicated is a value that no cookie of ours can have.
