@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 
@@ -280,9 +281,18 @@ func covers(ch *challenge.Challenge, rules []*policy.Rule) bool {
 	return true
 }
 
+// maxDrain is how much of a body that is too large is read all the same.
+const maxDrain = 8 << 20
+
 // capture reads a request, with the target that the client asked for.
 func (g *Gate) capture(r *http.Request) (*held.Request, error) {
 	request, err := held.Capture(r, g.target(r), g.MaxBody)
+	if errors.Is(err, held.ErrTooLarge) {
+		// The request does not go on. A server that answers before it has read what is
+		// being sent closes the connection, and the player may see that instead of the
+		// page.
+		_, _ = io.CopyN(io.Discard, r.Body, maxDrain)
+	}
 	if err != nil && !isUnholdable(err) {
 		return nil, errors.Join(errBody, err)
 	}
