@@ -46,8 +46,15 @@ func TestOwnCookiesAndHeadersNeverReachTheSite(t *testing.T) {
 	}
 }
 
-func TestWhoIsNotLoggedInLearnsNothing(t *testing.T) {
+func TestInvariantI11WhoIsNotLoggedInLearnsNothing(t *testing.T) {
 	w := newWorld(t)
+	w.enrolSMS("budi")
+	p := decode(t, w.script("budi").json("POST", api, body(1)))
+	known := text(t, w.script("").get(p.Challenge.URL))
+	unknown := text(t, w.script("").get("/.stepgate/challenges/AAAAAAAAAAAAAAAAAAAAAA"))
+	if known != unknown || strings.Contains(known, p.Challenge.ID) {
+		t.Errorf("a challenge that exists answers %s, one that does not %s", known, unknown)
+	}
 	res := w.browser("").withdraw("1")
 	wantStatus(t, res, http.StatusSeeOther)
 	if got := res.Header.Get("Location"); got != "/login" {
