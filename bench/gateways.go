@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -42,32 +43,31 @@ func setUp(ctx context.Context, dir string, bin binaries, o options) (_ *stage, 
 	if s.site, err = newSite(); err != nil {
 		return nil, err
 	}
-	for _, g := range []struct{ name, bin, global, directives string }{
-		{"plain", bin.plain, "", ""},
-		{"plain, again", bin.plain, "", ""},
-		{"stepgate", bin.stepgate, stepgateOptions, stepUp(s.site)},
-	} {
-		p, err := startCaddy(ctx, dir, g.name, g.bin, o.procs, g.global, g.directives+"\treverse_proxy "+s.site.addr+"\n")
-		if err != nil {
+	gateways := []struct{ name, bin, global, directives, path string }{
+		{"plain", bin.plain, "", "", guardedPath},
+		{"plain, again", bin.plain, "", "", guardedPath},
+		{"unprotected", bin.stepgate, stepgateOptions, stepUp(s.site), openPath},
+		{"protected", bin.stepgate, stepgateOptions, stepUp(s.site), guardedPath},
+	}
+	// Which one starts first, and lies first in memory, is left to chance.
+	s.gateways = make([]*process, len(gateways))
+	for _, i := range rand.Perm(len(gateways)) {
+		g := gateways[i]
+		if s.gateways[i], err = startCaddy(ctx, dir, g.name, g.bin, o.procs, g.global, g.directives+"\treverse_proxy "+s.site.addr+"\n"); err != nil {
 			return nil, err
 		}
-		s.gateways = append(s.gateways, p)
 	}
-	plain, again, stepgate := s.gateways[0], s.gateways[1], s.gateways[2]
-	ours, err := passChallenge(ctx, stepgate)
+	protected := s.gateways[len(gateways)-1]
+	ours, err := passChallenge(ctx, protected)
 	if err != nil {
 		return nil, fmt.Errorf("passing a challenge: %w", err)
 	}
-	if err := check(stepgate, ours); err != nil {
+	if err := check(protected, ours); err != nil {
 		return nil, err
 	}
-	for _, v := range []*variant{
-		{name: plain.name, process: plain, path: guardedPath},
-		{name: again.name, process: again, path: guardedPath},
-		{name: "unprotected", process: stepgate, path: openPath, target: 1.02},
-		{name: "protected", process: stepgate, path: guardedPath, target: 1.04},
-	} {
-		if v.load, err = newLoad(v.process.addr, requestBytes(v.path, ours), o.connections); err != nil {
+	for i, g := range gateways {
+		v := &variant{name: g.name, process: s.gateways[i], target: targets[g.name]}
+		if v.load, err = newLoad(v.process.addr, requestBytes(g.path, ours), o.connections); err != nil {
 			return nil, err
 		}
 		s.variants = append(s.variants, v)
@@ -75,13 +75,18 @@ func setUp(ctx context.Context, dir string, bin binaries, o options) (_ *stage, 
 	return s, nil
 }
 
+// targets are the most that a variant may cost, as a ratio of CPU time.
+var targets = map[string]float64{"unprotected": 1.02, "protected": 1.04}
+
 // close ends what was started, which may be a part of it.
 func (s *stage) close() {
 	for _, v := range s.variants {
 		v.load.close()
 	}
 	for _, p := range s.gateways {
-		p.stop()
+		if p != nil {
+			p.stop()
+		}
 	}
 	if s.site != nil {
 		s.site.close()

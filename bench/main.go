@@ -5,8 +5,8 @@
 //
 // # What is compared
 //
-// One site, which answers 1 KiB, stands behind two gateways: plain Caddy, and
-// Stepgate with ten rules. The same bytes are sent to both, the player's cookies
+// One site, which answers 1 KiB, stands behind four gateways: two of plain Caddy, and
+// two of Stepgate with ten rules. The same bytes are sent to all, the player's cookies
 // and a grant included, except for a path of the same length:
 //
 //   - plain: through plain Caddy;
@@ -18,7 +18,8 @@
 //
 // # How
 //
-// Each round starts the gateways anew. In it each variant sends a fixed number of
+// Each round starts the gateways anew, in an order left to chance, all on one
+// processor which the load and the site keep off. In it each variant sends a fixed number of
 // requests, in many short turns, and each ratio is taken within its round, so that a
 // machine that grows slower in between does not matter. The CPU time is that of the gateway's process alone; the site
 // and the load are part of this program. A round in which other programs used the
@@ -61,11 +62,11 @@ type options struct {
 
 func main() {
 	var o options
-	flag.IntVar(&o.rounds, "rounds", 7, "undisturbed rounds to measure")
-	flag.IntVar(&o.requests, "requests", 20_000, "requests of each variant in a round; rounded down to a multiple of 20")
+	flag.IntVar(&o.rounds, "rounds", 24, "undisturbed rounds to measure")
+	flag.IntVar(&o.requests, "requests", 8_000, "requests of each variant in a round; rounded down to a multiple of 20")
 	flag.IntVar(&o.connections, "connections", 32, "connections that the requests of a round share")
-	flag.IntVar(&o.procs, "procs", 1, "GOMAXPROCS of both gateways; more than 1 lets idle threads that look for work blur the times")
-	flag.DurationVar(&o.limit, "limit", 180*time.Second, "when to measure no further; building the gateways does not count")
+	flag.IntVar(&o.procs, "procs", 1, "GOMAXPROCS of the gateways; more than 1 lets idle threads that look for work blur the times")
+	flag.DurationVar(&o.limit, "limit", 4*time.Minute, "when to measure no further; building the gateways does not count")
 	flag.Parse()
 	if flag.NArg() > 0 || o.rounds < 1 || o.connections < 1 || o.requests < turns || o.procs < 1 || o.limit <= 0 {
 		flag.Usage()
@@ -91,6 +92,9 @@ func run(ctx context.Context, o options, out, log io.Writer) (err error) {
 	fmt.Fprintln(log, "building the gateways")
 	bin, err := build(ctx, dir)
 	if err != nil {
+		return err
+	}
+	if err := stayAside(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.limit+time.Minute)

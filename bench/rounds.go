@@ -14,7 +14,6 @@ import (
 type variant struct {
 	name    string
 	process *process
-	path    string
 	load    *load
 	// target is the most that it may cost, as a ratio of CPU time; 0 if there is
 	// none.
