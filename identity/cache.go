@@ -71,6 +71,7 @@ type cacheKey [sha256.Size]byte
 type entry struct {
 	key     cacheKey
 	id      Identity
+	memo    *Memo
 	expires time.Time
 }
 
@@ -81,6 +82,7 @@ type flight struct {
 	cancel  context.CancelFunc
 	waiting int // callers; guarded by the cache's mu
 
+	memo *Memo
 	done chan struct{} // closed when the rest is set, which then changes no more
 	id   Identity
 	err  error
@@ -124,12 +126,18 @@ func (c *Cached) Credential(r *http.Request) (Credential, error) { return c.sour
 // about the same credential, or asks. If ctx ends it returns its error; the
 // question goes on for the others who wait for it.
 func (c *Cached) Identify(ctx context.Context, r *http.Request, cred Credential) (Identity, error) {
+	id, _, err := c.Recall(ctx, r, cred)
+	return id, err
+}
+
+// Recall is Identify, with the memo that lasts as long as the answer does.
+func (c *Cached) Recall(ctx context.Context, r *http.Request, cred Credential) (Identity, *Memo, error) {
 	key := c.key(cred)
 	for {
 		c.mu.Lock()
-		if id, ok := c.lookup(key); ok {
+		if e := c.lookup(key); e != nil {
 			c.mu.Unlock()
-			return id, nil
+			return e.id, e.memo, nil
 		}
 		f := c.flights[key]
 		if f == nil {
@@ -142,10 +150,10 @@ func (c *Cached) Identify(ctx context.Context, r *http.Request, cred Credential)
 		case <-f.done:
 		case <-ctx.Done():
 			c.leave(f)
-			return Identity{}, fmt.Errorf("asking the site: %w", ctx.Err())
+			return Identity{}, new(Memo), fmt.Errorf("asking the site: %w", ctx.Err())
 		}
 		if !f.forgotten {
-			return f.id, f.err
+			return f.id, f.memo, f.err
 		}
 	}
 }
@@ -192,13 +200,14 @@ func (c *Cached) abandon(f *flight) {
 	delete(c.flights, f.key)
 }
 
-// lookup returns the live answer under a key. Callers hold mu.
-func (c *Cached) lookup(key cacheKey) (Identity, bool) {
+// lookup returns the live answer under a key, or nil. Callers hold mu; an entry
+// never changes.
+func (c *Cached) lookup(key cacheKey) *entry {
 	e := c.entries[key]
 	if e == nil || !c.now().Before(e.Value.(*entry).expires) {
-		return Identity{}, false
+		return nil
 	}
-	return e.Value.(*entry).id, true
+	return e.Value.(*entry)
 }
 
 // ask starts a question. Callers hold mu.
@@ -208,7 +217,7 @@ func (c *Cached) ask(key cacheKey, r *http.Request, cred Credential) *flight {
 	ctx, cancel := context.WithTimeout(context.Background(), c.flightTimeout)
 	r = r.Clone(ctx)
 	r.Body = http.NoBody
-	f := &flight{key: key, asked: c.now(), cancel: cancel, done: make(chan struct{})}
+	f := &flight{key: key, asked: c.now(), cancel: cancel, memo: new(Memo), done: make(chan struct{})}
 	c.flights[key] = f
 	go func() {
 		defer cancel()
@@ -240,7 +249,7 @@ func (c *Cached) land(f *flight, id Identity, err error) {
 	close(f.done)
 	delete(c.flights, f.key)
 	if err == nil {
-		c.remember(&entry{key: f.key, id: id, expires: f.asked.Add(c.ttl)})
+		c.remember(&entry{key: f.key, id: id, memo: f.memo, expires: f.asked.Add(c.ttl)})
 	}
 }
 
@@ -291,6 +300,6 @@ func (c *Cached) key(cred Credential) cacheKey {
 }
 
 var (
-	_ Source    = (*Cached)(nil)
+	_ Recaller  = (*Cached)(nil)
 	_ Forgetter = (*Cached)(nil)
 )

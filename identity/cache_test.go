@@ -72,6 +72,37 @@ func TestCacheGivesAnAnswerAgainUntilItsTimeIsOver(t *testing.T) {
 	}
 }
 
+// A memo that outlived its answer, or went to another credential, would make one
+// player pass for another.
+func TestInvariantI9AMemoBelongsToOneAnswerAboutOneCredential(t *testing.T) {
+	var clock clock
+	c := Cache(newSite(echo), CacheOptions{TTL: 10 * time.Second, Now: clock.now})
+	memo := func(cred Credential) *Memo {
+		t.Helper()
+		_, m, err := c.Recall(t.Context(), request(), cred)
+		if err != nil || m == nil {
+			t.Fatalf("Recall = %v, %v", m, err)
+		}
+		return m
+	}
+	first := memo(cookie("a"))
+	first.Store("a's")
+	if again := memo(cookie("a")); again != first || again.Load() != "a's" {
+		t.Errorf("a remembered answer has another memo, with %v", again.Load())
+	}
+	for name, other := range map[string]func() *Memo{
+		"another session":            func() *Memo { return memo(cookie("b")) },
+		"a token of the same value":  func() *Memo { return memo(Credential{Kind: Bearer, Name: "Authorization", Value: "a"}) },
+		"an answer after Forget":     func() *Memo { c.Forget(cookie("a")); return memo(cookie("a")) },
+		"an answer after ForgetAll":  func() *Memo { c.ForgetAll(); return memo(cookie("a")) },
+		"an answer after its expiry": func() *Memo { clock.advance(time.Minute); return memo(cookie("a")) },
+	} {
+		if m := other(); m == first || m.Load() != nil {
+			t.Errorf("%s has the memo of the first answer: %v", name, m.Load())
+		}
+	}
+}
+
 // A site that takes long to answer must not make the answer last longer.
 func TestCacheCountsTheTimeFromTheQuestion(t *testing.T) {
 	var clock clock

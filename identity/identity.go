@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 )
 
 // Errors on which callers branch. Any other error from a source means that it
@@ -78,6 +79,28 @@ type Source interface {
 	// does not know it.
 	Identify(ctx context.Context, r *http.Request, c Credential) (Identity, error)
 }
+
+// Recaller is implemented by sources that remember answers and can keep beside one
+// what its user derives from it.
+type Recaller interface {
+	Source
+
+	// Recall is Identify, with the memo of the answer. The memo belongs to this one
+	// credential and this one identity: an answer that is asked for anew has another,
+	// empty one. It is never nil.
+	Recall(ctx context.Context, r *http.Request, c Credential) (Identity, *Memo, error)
+}
+
+// Memo holds one value that was derived from a credential and its identity, so that
+// it need not be derived for each request. It is safe for concurrent use; its zero
+// value is empty.
+type Memo struct{ value atomic.Value }
+
+// Load returns what was stored last, nil at first.
+func (m *Memo) Load() any { return m.value.Load() }
+
+// Store keeps a value. All values stored in one memo must be of one type.
+func (m *Memo) Store(v any) { m.value.Store(v) }
 
 // Forgetter is implemented by sources that remember answers. After Forget has
 // returned, Identify does not return an answer that was asked for before.

@@ -142,6 +142,11 @@ type Gate struct {
 	// actions are the rules that protect the settings, by action.
 	actions map[string]*policy.Rule
 	skew    int
+	// recaller and forgetter are Identity where it can do more, else nil.
+	recaller  identity.Recaller
+	forgetter identity.Forgetter
+	// siteRoute is the pass of every route of the site.
+	siteRoute pass
 }
 
 // New returns a gate. It reports what is missing or wrong in its configuration.
@@ -165,6 +170,9 @@ func New(c Config) (*Gate, error) {
 		g.groups[rule.Name] = grant.HashOf(rule.Group)
 	}
 	g.actions = settingsRules()
+	g.recaller, _ = c.Identity.(identity.Recaller)
+	g.forgetter, _ = c.Identity.(identity.Forgetter)
+	g.siteRoute = g.forward
 	return g, nil
 }
 
@@ -241,7 +249,7 @@ func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next Next) error {
 			page: challengepages.Outcome{Kind: challengepages.OutcomeAmbiguous, Link: "/"}, event: audit.RequestAmbiguous, reason: decision.Refuse,
 		})
 	case len(decision.Rules) > 0:
-		return g.protect(w, r, own, &route{rules: decision.Rules, next: next, pass: g.forward})
+		return g.protect(w, r, own, route{rules: decision.Rules, next: next, pass: g.siteRoute})
 	case decision.Near:
 		// The page of a rule for GET posts its form to the same URL; that form is ours
 		// although no rule protects POST there.
@@ -249,7 +257,7 @@ func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next Next) error {
 			return g.answerForm(w, r, own, form, next)
 		}
 		if rules := g.claimedInBody(r, &request); len(rules) > 0 {
-			return g.protect(w, r, own, &route{rules: rules, next: next, pass: g.forward})
+			return g.protect(w, r, own, route{rules: rules, next: next, pass: g.siteRoute})
 		}
 	}
 	return g.forwardOpen(w, r, next)
@@ -257,13 +265,12 @@ func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next Next) error {
 
 // forwardOpen hands on a request that no rule protects.
 func (g *Gate) forwardOpen(w http.ResponseWriter, r *http.Request, next Next) error {
-	source, ok := g.Identity.(identity.Forgetter)
-	if !ok {
+	if g.forgetter == nil {
 		return next.Forward(w, r)
 	}
 	if !isSafe(r.Method) {
 		credential, found := g.Identity.Credential(r)
-		return forwardForgetting(w, r, next, source, credential, found)
+		return forwardForgetting(w, r, next, g.forgetter, credential, found)
 	}
 	// Kept now: whoever comes next may change the request's header.
 	cookie, authorization := r.Header["Cookie"], r.Header["Authorization"]
@@ -271,7 +278,7 @@ func (g *Gate) forwardOpen(w http.ResponseWriter, r *http.Request, next Next) er
 	if len(w.Header()["Set-Cookie"]) > 0 {
 		asked := (&http.Request{Header: http.Header{"Cookie": cookie, "Authorization": authorization}}).WithContext(r.Context())
 		credential, found := g.Identity.Credential(asked)
-		forget(source, credential, found)
+		forget(g.forgetter, credential, found)
 	}
 	return err
 }

@@ -39,8 +39,10 @@ type world struct {
 	site   *site
 	phone  *phone
 	source *source
-	clock  *clock
-	back   *gate.Backend
+	// identity is what the gate asks: source, or what stands before it.
+	identity identity.Source
+	clock    *clock
+	back     *gate.Backend
 	// down, if set, is the error with which the backend cannot be had.
 	down   error
 	mu     sync.Mutex
@@ -195,11 +197,18 @@ func rules() []policy.Rule {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldBy(t, func(_ *world, s *source) identity.Source { return s })
+}
+
+// newWorldBy is newWorld with an identity source that stands before the site's.
+func newWorldBy(t *testing.T, by func(*world, *source) identity.Source) *world {
+	t.Helper()
 	w := &world{
 		t: t, site: new(site), phone: new(phone),
 		clock:  &clock{at: time.Date(2026, 3, 1, 5, 0, 0, 0, time.UTC)},
 		source: &source{phones: map[string]string{"budi": "+6281234567890", "sari": "+6281298765432", "agus": "+628111222333", "dewi": ""}},
 	}
+	w.identity = by(w, w.source)
 	s, err := bolt.Open(filepath.Join(t.TempDir(), "stepgate.db"), bolt.Options{Now: w.clock.now})
 	if err != nil {
 		t.Fatal(err)
@@ -230,7 +239,7 @@ func (w *world) attach(s store.Store, ring *seal.Ring) {
 		w.t.Fatal(err)
 	}
 	w.gate, err = gate.New(gate.Config{
-		Policy: set, Identity: w.source, Pages: pages, Sender: w.phone, Issuer: "Example Casino",
+		Policy: set, Identity: w.identity, Pages: pages, Sender: w.phone, Issuer: "Example Casino",
 		Settings: "/account/security", LoginPage: "/login", Now: w.clock.now,
 		Backend: func(context.Context) (*gate.Backend, error) { return w.back, w.down },
 		Observe: func(_ *http.Request, e audit.Event) {

@@ -30,9 +30,11 @@ func (f *forgetting) ForgetAll() {
 // I9: whoever logs in to a second account over the session in which a challenge
 // was passed for the first must not be taken for the first.
 func TestWhatMayChangeTheSessionEndsWhatIsRememberedOfIt(t *testing.T) {
-	w := newWorld(t)
-	source := &forgetting{source: w.source}
-	w.gate.Identity = source
+	var remembers *forgetting
+	w := newWorldBy(t, func(_ *world, s *source) identity.Source {
+		remembers = &forgetting{source: s}
+		return remembers
+	})
 	b := w.browser("budi")
 	twice := func() *http.Request {
 		r := b.request("POST", "/login", formType, "user=sari")
@@ -49,10 +51,10 @@ func TestWhatMayChangeTheSessionEndsWhatIsRememberedOfIt(t *testing.T) {
 		{"a protected POST is looked at anew", b.request("POST", withdraw, formType, "amount=1"), "budi"},
 		{"of two sessions nobody knows which", twice(), "all"},
 	} {
-		source.forgotten = nil
+		remembers.forgotten = nil
 		b.do(tt.r)
-		if tt.want == "" && len(source.forgotten) != 0 || tt.want != "" && (len(source.forgotten) == 0 || source.forgotten[0] != tt.want) {
-			t.Errorf("%s: forgot %q, want %q", tt.name, source.forgotten, tt.want)
+		if tt.want == "" && len(remembers.forgotten) != 0 || tt.want != "" && (len(remembers.forgotten) == 0 || remembers.forgotten[0] != tt.want) {
+			t.Errorf("%s: forgot %q, want %q", tt.name, remembers.forgotten, tt.want)
 		}
 	}
 }

@@ -35,7 +35,7 @@ type means struct {
 
 // interrupt answers a request whose rules are not met: with a challenge, or with
 // the reason why there can be none.
-func (g *Gate) interrupt(w http.ResponseWriter, r *http.Request, who *caller, unmet []*policy.Rule, rt *route) error {
+func (g *Gate) interrupt(w http.ResponseWriter, r *http.Request, who *caller, unmet []*policy.Rule, rt route) error {
 	need := policy.Require(unmet)
 	a, err := who.backend.Accounts.Get(r.Context(), who.id)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/stepgate/stepgate/challengepages"
 	"github.com/stepgate/stepgate/identity"
@@ -23,10 +24,12 @@ import (
 type route struct {
 	rules []*policy.Rule
 	next  Next
-	// pass hands the request on. passed is the challenge that let it through, nil if
-	// a grant did or no factor was needed.
-	pass func(w http.ResponseWriter, r *http.Request, who *caller, passed *challenge.Challenge, next Next) error
+	pass  pass
 }
+
+// pass hands a request on. passed is the challenge that let it through, nil if a
+// grant did or no factor was needed.
+type pass func(w http.ResponseWriter, r *http.Request, who *caller, passed *challenge.Challenge, next Next) error
 
 // caller is who sent a request, as far as the gate is concerned.
 type caller struct {
@@ -35,7 +38,8 @@ type caller struct {
 	credential identity.Credential
 	identity   identity.Identity
 	id         account.ID
-	bound      grant.Bound
+	// bound is what a grant of the caller's is bound to.
+	bound grant.Bound
 	// browserID is what browser returns, once it was asked for.
 	browserID *string
 }
@@ -88,7 +92,7 @@ type releaseKey struct{}
 
 // protect is the way of a request that rules apply to (design.md section 2). It
 // hands the request on only where a line below says "pass".
-func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt *route) error {
+func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt route) error {
 	if rel, ok := r.Context().Value(releaseKey{}).(*release); ok {
 		o = rel.own
 		o.release = rel
@@ -136,13 +140,15 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt *route)
 
 // forward is the pass of the site's own routes.
 func (g *Gate) forward(w http.ResponseWriter, r *http.Request, who *caller, _ *challenge.Challenge, next Next) error {
-	source, ok := g.Identity.(identity.Forgetter)
-	if ok && !isSafe(r.Method) {
-		return forwardForgetting(w, r, next, source, who.credential, nil)
+	if g.forgetter == nil {
+		return next.Forward(w, r)
+	}
+	if !isSafe(r.Method) {
+		return forwardForgetting(w, r, next, g.forgetter, who.credential, nil)
 	}
 	err := next.Forward(w, r)
-	if ok && len(w.Header()["Set-Cookie"]) > 0 {
-		source.Forget(who.credential)
+	if len(w.Header()["Set-Cookie"]) > 0 {
+		g.forgetter.Forget(who.credential)
 	}
 	return err
 }
@@ -159,18 +165,52 @@ func (g *Gate) identify(r *http.Request, o own) (*caller, error) {
 	}
 	// The site may have changed its mind about this session an instant ago (a login
 	// over the same session id). What can do harm is asked anew.
-	if f, ok := g.Identity.(identity.Forgetter); ok && !isSafe(r.Method) {
-		f.Forget(who.credential)
+	if g.forgetter != nil && !isSafe(r.Method) {
+		g.forgetter.Forget(who.credential)
 	}
-	if who.identity, err = g.Identity.Identify(r.Context(), r, who.credential); err != nil {
+	var memo *identity.Memo
+	if g.recaller != nil {
+		who.identity, memo, err = g.recaller.Recall(r.Context(), r, who.credential)
+	} else {
+		who.identity, err = g.Identity.Identify(r.Context(), r, who.credential)
+	}
+	if err != nil {
 		return nil, err
 	}
-	who.id = b.Accounts.ID(who.identity.Subject)
-	sum := b.Ring.MAC(seal.Binding, string(who.credential.Kind), who.credential.Name, who.credential.Value)
-	who.bound = grant.Bound{
-		Subject: who.id.Hash(), Binding: grant.Hash(sum[:16]), Audience: grant.HashOf(audience(r.Host)),
-	}
+	k := know(who, r.Host, memo)
+	who.id, who.bound = k.id, k.bound
 	return who, nil
+}
+
+// known is what follows from who a caller is and from the host that was asked. To
+// derive it takes four hashes, a third of what the gate costs a request with a
+// grant, so it is kept with the identity where that is remembered. It never changes.
+type known struct {
+	backend *Backend
+	host    string
+	id      account.ID
+	// bound lacks the epoch, which is asked for each time.
+	bound grant.Bound
+}
+
+// know returns what follows for a caller whose credential and identity are set,
+// from memo if it has it. A memo belongs to one credential and one identity.
+func know(who *caller, host string, memo *identity.Memo) *known {
+	if memo != nil {
+		if k, ok := memo.Load().(*known); ok && k.backend == who.backend && k.host == host {
+			return k
+		}
+	}
+	b := who.backend
+	k := &known{backend: b, host: strings.Clone(host), id: b.Accounts.ID(who.identity.Subject)}
+	sum := b.Ring.MAC(seal.Binding, string(who.credential.Kind), who.credential.Name, who.credential.Value)
+	k.bound = grant.Bound{
+		Subject: k.id.Hash(), Binding: grant.Hash(sum[:16]), Audience: grant.HashOf(audience(host)),
+	}
+	if memo != nil {
+		memo.Store(k)
+	}
+	return k
 }
 
 // unmet returns those of the rules that the caller's grant does not satisfy.

@@ -68,7 +68,7 @@ func (g *Gate) serveSettings(w http.ResponseWriter, r *http.Request, o own, acti
 		return g.confirmSetup(w, r, o)
 	case rule != nil:
 		pass := g.settingsPass(action)
-		return g.protect(w, r, o, &route{rules: []*policy.Rule{rule}, next: next, pass: pass})
+		return g.protect(w, r, o, route{rules: []*policy.Rule{rule}, next: next, pass: pass})
 	default:
 		// A challenge page stands at a settings URL only after a POST to an action.
 		return g.wrongMethod(w, r, o, "GET, HEAD")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stepgate/stepgate/challengepages"
+	"github.com/stepgate/stepgate/identity"
 	"github.com/stepgate/stepgate/internal/audit"
 )
 
@@ -179,7 +180,16 @@ func TestInvariantI4AChallengeIsWorthlessInAnotherBrowserSessionOrAccount(t *tes
 }
 
 func TestInvariantI9AGrantIsWorthlessElsewhere(t *testing.T) {
-	w := newWorld(t)
+	t.Run("where the site is asked each time", func(t *testing.T) { worthlessElsewhere(t, newWorld(t)) })
+	// The hashes to which a grant is bound are then remembered with the identity.
+	t.Run("where identities are remembered", func(t *testing.T) {
+		worthlessElsewhere(t, newWorldBy(t, func(w *world, s *source) identity.Source {
+			return identity.Cache(s, identity.CacheOptions{Now: w.clock.now})
+		}))
+	})
+}
+
+func worthlessElsewhere(t *testing.T, w *world) {
 	secret, _ := w.enrolTOTP("sari")
 	w.enrolSMS("budi")
 	b := w.browser("sari")
@@ -201,6 +211,7 @@ func TestInvariantI9AGrantIsWorthlessElsewhere(t *testing.T) {
 	if res := b.clone().do(host); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a grant on another host = %d, want 401", res.StatusCode)
 	}
+	wantStatus(t, b.get("/statement"), http.StatusOK)
 	// Another factor is bound: the grant ends at once.
 	w.enrolSMS("sari")
 	wantStatus(t, b.get("/statement"), http.StatusUnauthorized)
