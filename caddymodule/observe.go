@@ -2,7 +2,10 @@ package caddymodule
 
 import (
 	"errors"
+	"maps"
 	"net/http"
+	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -22,6 +25,43 @@ var events = prometheus.NewCounterVec(prometheus.CounterOpts{
 	Help:      "What happened to requests, challenges and enrolments, by rule and factor.",
 }, []string{"event", "rule", "factor"})
 
+// counters are the counters of events by their labels.
+var counters eventCounters
+
+// eventLabels are the labels of one counter. Their values are few: names of events
+// and factors are fixed, and rules are the operator's.
+type eventLabels struct {
+	event  audit.Name
+	rule   string
+	factor string
+}
+
+// eventCounters remembers each counter of events, which its vector takes five times
+// as long to find. What is remembered is replaced and never changed, so that
+// requests read it without a lock.
+type eventCounters struct {
+	mu    sync.Mutex // guards replacing known
+	known atomic.Pointer[map[eventLabels]prometheus.Counter]
+}
+
+func (c *eventCounters) of(l eventLabels) prometheus.Counter {
+	if known := c.known.Load(); known != nil {
+		if counter, ok := (*known)[l]; ok {
+			return counter
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	more := map[eventLabels]prometheus.Counter{}
+	if known := c.known.Load(); known != nil {
+		maps.Copy(more, *known)
+	}
+	counter := events.WithLabelValues(string(l.event), l.rule, l.factor)
+	more[l] = counter
+	c.known.Store(&more)
+	return counter
+}
+
 // registerMetrics makes the counters known to a configuration's registry. The
 // handlers of one configuration share the registry.
 func registerMetrics(registry *prometheus.Registry) error {
@@ -36,7 +76,7 @@ func registerMetrics(registry *prometheus.Registry) error {
 // access log. None of them gets more than the event has, and an event has no
 // secret (invariant I8).
 func (a *App) observe(r *http.Request, e audit.Event) {
-	events.WithLabelValues(string(e.Name), e.Rule, factorLabel(e.Factor)).Inc()
+	counters.of(eventLabels{e.Name, e.Rule, factorLabel(e.Factor)}).Inc()
 
 	level := zapcore.InfoLevel
 	if e.Name == audit.RequestGranted {

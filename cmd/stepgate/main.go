@@ -41,7 +41,17 @@ func moduleVersion() string {
 // the modules in it.
 var rebuilds = []string{"add-package", "remove-package", "upgrade"}
 
+// gcPercent lets the heap grow to three times what is live before it is collected,
+// where Go's own 100 lets it grow to twice. What is live is small, and half of it
+// are the tables of the world's phone numbers: some 28,000 objects that every
+// collection looks at, which at 100 cost each request of the site, protected or
+// not, 2 to 4 % of its CPU time. The price is about 10 MiB.
+const gcPercent = 200
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	if len(os.Args) > 1 && slices.Contains(rebuilds, os.Args[1]) {
 		fmt.Fprintf(os.Stderr, "stepgate: %s is for builds of Caddy itself.\n"+
 			"Install the new release, or build with your own modules: xcaddy build --with github.com/stepgate/stepgate\n", os.Args[1])
