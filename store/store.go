@@ -93,6 +93,10 @@ type Write struct {
 	Delete bool
 	// Events are appended to the audit log, in this order, in the same write.
 	Events [][]byte
+	// Announce tells every watch of the key, in every process. To announce what
+	// nobody must hear at once costs other writers time: databases pass announcements
+	// on one commit after the other.
+	Announce bool
 }
 
 // Change computes the next state of a record. It is given the live record, or
@@ -108,6 +112,17 @@ type Event struct {
 	// Seq grows strictly from entry to entry. Gaps are allowed.
 	Seq  uint64
 	Body []byte
+}
+
+// Watch is what [Store.Watch] begins. Its methods are safe for concurrent use.
+type Watch interface {
+	// Current reports whether the watch hears of other processes' writes. While it
+	// does not, what was learnt from the store must not be relied on but asked for
+	// anew. It costs no more than looking at a clock. A store says how late it may
+	// notice that it hears nothing any more; so late may a write be heard of.
+	Current() bool
+	// Stop ends the watch; once more is no harm.
+	Stop()
 }
 
 // Store keeps records, counters and the audit log. All methods may be called
@@ -134,15 +149,17 @@ type Store interface {
 	Add(ctx context.Context, key Key, n int64, window time.Duration) (int64, error)
 
 	// Audit returns up to limit entries of the audit log with Seq greater than
-	// after, in order.
+	// after, in order. No entry ever appears before one that was returned, so a
+	// reader who goes on from the last Seq misses none. For that, the newest entries
+	// may be kept back while a write that began earlier is under way.
 	Audit(ctx context.Context, after uint64, limit int) ([]Event, error)
 
-	// Watch calls changed after every committed write of a record whose key begins
-	// with prefix, whichever process made it, before the Update that wrote it
-	// returns where that is this process. changed must be quick and must not use
-	// the store. An empty key says that writes may have been missed: forget
-	// everything. The returned function ends the watch.
-	Watch(prefix string, changed func(Key)) (stop func())
+	// Watch calls changed after every committed write that says [Write.Announce] and
+	// whose key begins with prefix, whichever process made it: before the Update
+	// that wrote it returns where that is this process, and as soon as may be where
+	// it is another. changed must be quick and must not use the store. An empty key
+	// says that writes may have been missed: forget everything.
+	Watch(prefix string, changed func(Key)) Watch
 
 	// Expire deletes up to limit records and counters that have expired and
 	// returns how many it deleted. Expired records are never returned whether or

@@ -281,6 +281,7 @@ func (b *Book) update(ctx context.Context, id ID, change func(a *Account) ([]aud
 			a = new(Account)
 		}
 		a.prune(b.now())
+		epoch := a.Epoch
 		events, err := change(a)
 		if errors.Is(err, errUnchanged) {
 			return nil, nil
@@ -291,7 +292,7 @@ func (b *Book) update(ctx context.Context, id ID, change func(a *Account) ([]aud
 		for i := range events {
 			events[i].At, events[i].Subject = b.now(), string(id)
 		}
-		return &seal.Next[Account]{Value: a, Events: events}, nil
+		return &seal.Next[Account]{Value: a, Events: events, Announce: a.Epoch != epoch}, nil
 	})
 	if err != nil {
 		return fmt.Errorf("updating account: %w", err)

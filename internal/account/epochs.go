@@ -12,14 +12,16 @@ import (
 const maxEpochs = 1 << 18
 
 // epochs remembers the epoch of accounts, so that a request with a grant costs
-// no read of the store. The store tells it of every write of an account before
-// that write is acknowledged, so a revocation is seen by the next request.
+// no read of the store. The store tells it of every change of an epoch: before the
+// write is acknowledged where this process made it, so a revocation is seen by the
+// next request; as soon as may be where another did. While the store does not hear
+// of the others, nothing that is remembered counts (invariant I9).
 type epochs struct {
-	stop func()
+	watch store.Watch
 
 	mu sync.RWMutex
-	// mu guards known, writes and closed. writes counts the writes seen so far: an
-	// epoch that was read from the store is remembered only if no write came in
+	// mu guards known, writes and closed. writes counts the changes heard of so far:
+	// an epoch that was read from the store is remembered only if none came in
 	// between.
 	known  map[ID]uint64
 	writes uint64
@@ -28,7 +30,7 @@ type epochs struct {
 
 func watchEpochs(s store.Store) *epochs {
 	e := &epochs{known: map[ID]uint64{}}
-	e.stop = s.Watch(kind+"/", e.forget)
+	e.watch = s.Watch(kind+"/", e.forget)
 	return e
 }
 
@@ -49,7 +51,9 @@ func (e *epochs) get(id ID, read func() (uint64, error)) (uint64, error) {
 	epoch, ok := e.known[id]
 	writes := e.writes
 	e.mu.RUnlock()
-	if ok {
+	// Asked after the epoch was looked up: what was heard of by now has been
+	// forgotten.
+	if ok && e.watch.Current() {
 		return epoch, nil
 	}
 	epoch, err := read()
@@ -78,5 +82,5 @@ func (e *epochs) close() {
 	e.mu.Unlock()
 	// Only now that nothing is remembered may nobody tell of writes any more: the
 	// other way round, a revocation in between would go unseen (invariant I9).
-	e.stop()
+	e.watch.Stop()
 }

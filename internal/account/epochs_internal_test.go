@@ -10,7 +10,9 @@ import (
 // silent is a store that is only watched, and never changes.
 type silent struct{ store.Store }
 
-func (silent) Watch(string, func(store.Key)) (stop func()) { return func() {} }
+func (silent) Watch(string, func(store.Key)) store.Watch { return silent{} }
+func (silent) Current() bool                             { return true }
+func (silent) Stop()                                     {}
 
 func TestTheMemoryOfEpochsIsBounded(t *testing.T) {
 	e := watchEpochs(silent{})

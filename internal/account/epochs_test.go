@@ -20,6 +20,7 @@ type watched struct {
 	afterGet  func()
 	afterStop func()
 	deaf      bool
+	cutOff    atomic.Bool
 	changed   func(store.Key)
 	err       error
 }
@@ -36,17 +37,27 @@ func (s *watched) Get(ctx context.Context, key store.Key) (store.Record, error) 
 	return record, err
 }
 
-func (s *watched) Watch(prefix string, changed func(store.Key)) (stop func()) {
+func (s *watched) Watch(prefix string, changed func(store.Key)) store.Watch {
 	s.changed = changed
 	if s.deaf {
-		return func() {}
+		changed = func(store.Key) {}
 	}
-	end := s.Store.Watch(prefix, changed)
-	return func() {
-		end()
-		if s.afterStop != nil {
-			s.afterStop()
-		}
+	return &watching{s.Store.Watch(prefix, changed), s}
+}
+
+// watching is a watch that does not hear of the other node while its store is cut
+// off.
+type watching struct {
+	store.Watch
+	s *watched
+}
+
+func (w *watching) Current() bool { return !w.s.cutOff.Load() }
+
+func (w *watching) Stop() {
+	w.Watch.Stop()
+	if w.s.afterStop != nil {
+		w.s.afterStop()
 	}
 }
 
@@ -159,6 +170,19 @@ func TestInvariantI9MissedWritesEmptyTheMemory(t *testing.T) {
 	s.changed(store.NewKey("account", string(w.book.ID("sari"))))
 	w.wantEpoch(b, 1) // another account's write
 	s.changed(store.NewKey("account", string(w.id)))
+	w.wantEpoch(b, 2)
+}
+
+// I9: while nobody tells of the other nodes' revocations, each request asks.
+func TestInvariantI9WithoutNewsOfOtherNodesNothingRememberedCounts(t *testing.T) {
+	w := newWorld(t)
+	s := &watched{Store: w.store, deaf: true}
+	b := w.another(s)
+	w.wantEpoch(b, 0)
+	s.cutOff.Store(true)
+	w.revoke()
+	w.wantEpoch(b, 1)
+	w.revoke()
 	w.wantEpoch(b, 2)
 }
 

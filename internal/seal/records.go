@@ -43,6 +43,8 @@ type Next[T any] struct {
 	Delete bool
 	// Events are appended to the audit log in the same write.
 	Events []audit.Event
+	// Announce is [store.Write.Announce].
+	Announce bool
 }
 
 // Key returns the key of the record with an id, which must consist of what a
@@ -87,7 +89,7 @@ func (r Records[T]) Update(ctx context.Context, id string, change func(old *T) (
 
 // write seals what is next under the record's key.
 func (r Records[T]) write(key store.Key, next *Next[T]) (*store.Write, error) {
-	w := &store.Write{Delete: next.Delete, Expires: next.Expires}
+	w := &store.Write{Delete: next.Delete, Expires: next.Expires, Announce: next.Announce}
 	for _, e := range next.Events {
 		w.Events = append(w.Events, e.Encode())
 	}

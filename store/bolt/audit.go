@@ -34,7 +34,7 @@ func appendEvents(p *part, events [][]byte) error {
 
 // Audit implements [store.Store].
 func (s *Store) Audit(ctx context.Context, after uint64, limit int) ([]store.Event, error) {
-	leave, err := s.enter(ctx)
+	leave, err := s.calls.Enter(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading audit log: %w", err)
 	}

@@ -37,19 +37,19 @@
 package bolt
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/stepgate/stepgate/store"
+	"github.com/stepgate/stepgate/store/internal/calls"
+	"github.com/stepgate/stepgate/store/internal/watch"
 )
 
 // DefaultLockTimeout is how long [Open] waits for another process to release
@@ -78,11 +78,8 @@ type Store struct {
 	broken  error // why nothing is written any more
 	wrecked bool  // bbolt panicked and may still hold its locks
 
-	watchers watchers
-
-	mu     sync.Mutex // guards closed, and calls.Add against calls.Wait
-	closed bool
-	calls  sync.WaitGroup
+	calls   calls.Calls
+	watches watch.Set
 }
 
 // Open opens the store in the file at path and locks it. A missing file is
@@ -159,15 +156,9 @@ func openDatabase(path string, lockTimeout time.Duration) (db *bbolt.DB, err err
 // Close waits for running calls and for the file to be released. Later calls,
 // of Close too, return [store.ErrClosed].
 func (s *Store) Close() error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return store.ErrClosed
+	if err := s.calls.Close(); err != nil {
+		return err
 	}
-	s.closed = true
-	s.mu.Unlock()
-
-	s.calls.Wait()
 	close(s.stop)
 	<-s.stopped
 	if s.wrecked {
@@ -180,19 +171,10 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// enter counts a call in, so that Close waits for it, and refuses it when the
-// store is closed or the caller has gone.
-func (s *Store) enter(ctx context.Context) (leave func(), err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, store.ErrClosed
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	s.calls.Add(1)
-	return s.calls.Done, nil
+// Watch implements [store.Store]. The file has one process, so changed hears of
+// every write and is never told that one was missed.
+func (s *Store) Watch(prefix string, changed func(store.Key)) store.Watch {
+	return s.watches.Add(prefix, changed)
 }
 
 // view runs read in a transaction that sees one committed state of the store.

@@ -64,13 +64,17 @@ func TestLookingForNothingToExpireCommitsNothing(t *testing.T) {
 func TestWatchMayEndItself(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "stepgate.db"))
 	calls := 0
-	var stop func()
-	stop = s.Watch("", func(store.Key) {
+	var w store.Watch
+	w = s.Watch("", func(store.Key) {
 		calls++
-		stop()
+		w.Stop()
 	})
-	put(t, s, "kind/a")
-	put(t, s, "kind/a")
+	for range 2 {
+		announced := &store.Write{Value: []byte("value"), Announce: true}
+		if err := s.Update(t.Context(), "kind/a", func(*store.Record) (*store.Write, error) { return announced, nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if calls != 1 {
 		t.Errorf("changed was called %d times, want once", calls)
 	}

@@ -22,7 +22,7 @@ func (s *Store) Add(ctx context.Context, key store.Key, n int64, window time.Dur
 	if n != 0 && window <= 0 {
 		return 0, fmt.Errorf("counting: window of %v: want more than 0", window)
 	}
-	leave, err := s.enter(ctx)
+	leave, err := s.calls.Enter(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("counting: %w", err)
 	}

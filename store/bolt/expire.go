@@ -31,7 +31,7 @@ func reindex(tx *bbolt.Tx, tag byte, key store.Key, from, to instant) error {
 // Expire implements [store.Store]. It holds other writers up while it deletes,
 // so a limit of some hundreds is better than one of many thousands.
 func (s *Store) Expire(ctx context.Context, limit int) (int, error) {
-	leave, err := s.enter(ctx)
+	leave, err := s.calls.Enter(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("expiring records: %w", err)
 	}

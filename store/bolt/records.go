@@ -16,7 +16,7 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Record, error) {
 	if err := key.Validate(); err != nil {
 		return store.Record{}, fmt.Errorf("reading record: %w", err)
 	}
-	leave, err := s.enter(ctx)
+	leave, err := s.calls.Enter(ctx)
 	if err != nil {
 		return store.Record{}, fmt.Errorf("reading record: %w", err)
 	}
@@ -42,14 +42,14 @@ func (s *Store) Update(ctx context.Context, key store.Key, change store.Change) 
 	if err := key.Validate(); err != nil {
 		return fmt.Errorf("updating record: %w", err)
 	}
-	leave, err := s.enter(ctx)
+	leave, err := s.calls.Enter(ctx)
 	if err != nil {
 		return fmt.Errorf("updating record: %w", err)
 	}
 	defer leave()
 
 	var verdict error
-	written := false
+	announce := false
 	err = s.write(ctx, func(p *part) error {
 		now := s.now()
 		var live *store.Record
@@ -70,14 +70,14 @@ func (s *Store) Update(ctx context.Context, key store.Key, change store.Change) 
 		if err != nil {
 			return err
 		}
-		written = true
+		announce = w.Announce
 		return guard(func() error { return putRecord(p, key, indexed, next, w.Events) })
 	})
 	if err != nil {
 		return fmt.Errorf("updating record: %w", err)
 	}
-	if written {
-		s.watchers.notify(key)
+	if announce {
+		s.watches.Notify(key)
 	}
 	return verdict
 }
@@ -150,7 +150,7 @@ const scanCheck = 256
 
 // Scan implements [store.Store].
 func (s *Store) Scan(ctx context.Context, prefix string, after store.Key, limit int) ([]store.Record, error) {
-	leave, err := s.enter(ctx)
+	leave, err := s.calls.Enter(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("scanning records: %w", err)
 	}

@@ -6,6 +6,7 @@ var auditCases = []testCase{
 	{"PagesFollowOneAnother", func(f *fixture) {
 		f.put("kind/a", "value", "1", "2", "3")
 		f.put("kind/a", "value", "4", "5")
+		f.auditLog(5)
 		var bodies []string
 		var after uint64
 		for pages := 0; ; pages++ {

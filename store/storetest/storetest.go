@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -144,10 +145,7 @@ func (f *fixture) wantAbsent(key store.Key) {
 // wantEvents checks the whole audit log.
 func (f *fixture) wantEvents(want ...string) {
 	f.Helper()
-	events, err := f.store.Audit(f.Context(), 0, 1000)
-	if err != nil {
-		f.Fatalf("Audit() = %v", err)
-	}
+	events := f.auditLog(len(want))
 	var got []string
 	for i, e := range events {
 		if i > 0 && e.Seq <= events[i-1].Seq {
@@ -158,6 +156,20 @@ func (f *fixture) wantEvents(want ...string) {
 	if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {
 		f.Fatalf("Audit() = %q, want %q", got, want)
 	}
+}
+
+// auditLog returns the audit log, which has at least n entries: a store may keep the
+// newest ones back for a moment.
+func (f *fixture) auditLog(n int) (events []store.Event) {
+	f.Helper()
+	f.until(fmt.Sprintf("an audit log of %d entries", n), func() bool {
+		var err error
+		if events, err = f.store.Audit(f.Context(), 0, n+1000); err != nil {
+			f.Fatalf("Audit() = %v", err)
+		}
+		return len(events) >= n
+	})
+	return events
 }
 
 // wantKeys checks a page of a scan.
@@ -206,6 +218,16 @@ func (f *fixture) await(what string, done <-chan struct{}) {
 	case <-done:
 	case <-ctx.Done():
 		f.Fatalf("%s has not happened after %v", what, patience)
+	}
+}
+
+// until asks again and again whether something is so.
+func (f *fixture) until(what string, so func() bool) {
+	f.Helper()
+	for deadline := time.Now().Add(patience); !so(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			f.Fatalf("%s has not come true after %v", what, patience)
+		}
 	}
 }
 

@@ -9,64 +9,79 @@ import (
 
 var watchCases = []testCase{
 	{"ChangedIsCalledBeforeUpdateReturns", func(f *fixture) {
-		w := watch(f, "kind/")
-		f.put("kind/a", "one")
+		w := newReports(f, "kind/")
+		f.announce("kind/a", &store.Write{Value: []byte("one")})
 		w.want(f, "kind/a")
-		f.remove("kind/a")
+		f.announce("kind/a", &store.Write{Delete: true})
 		w.want(f, "kind/a")
-		f.putUntil("kind/b", "one", patience)
+		f.announce("kind/b", &store.Write{Value: []byte("one"), Expires: f.clock.Now().Add(patience)})
 		w.want(f, "kind/b")
 	}},
 
 	{"OnlyThePrefixIsWatched", func(f *fixture) {
-		w, all := watch(f, "kind/"), watch(f, "")
-		f.put("other/a", "one")
-		f.put("kin", "one")
-		f.put("kind/a", "one")
+		w, all := newReports(f, "kind/"), newReports(f, "")
+		for _, key := range []store.Key{"other/a", "kin", "kind/a"} {
+			f.announce(key, &store.Write{Value: []byte("one")})
+		}
 		w.want(f, "kind/a")
 		all.want(f, "other/a", "kin", "kind/a")
 	}},
 
-	{"WhatWritesNothingIsNotReported", func(f *fixture) {
-		w := watch(f, "")
+	{"WhatIsNotAnnouncedOrNotWrittenIsNotReported", func(f *fixture) {
+		w := newReports(f, "")
+		f.put("kind/quiet", "one")
 		f.mustUpdate("kind/nil", always(nil))
 		refusal := errors.New("refused")
-		err := f.store.Update(f.Context(), "kind/refused", func(*store.Record) (*store.Write, error) { return nil, refusal })
+		err := f.store.Update(f.Context(), "kind/refused", func(*store.Record) (*store.Write, error) {
+			return &store.Write{Announce: true}, refusal
+		})
 		if err != refusal {
 			f.Fatalf("Update() = %v, want the change's own error", err)
 		}
 		f.wantAbsent("kind/read")
-		f.put("kind/a", "one")
+		f.announce("kind/a", &store.Write{Value: []byte("one")})
 		w.want(f, "kind/a")
 	}},
 
 	{"StopEndsTheWatch", func(f *fixture) {
-		w, other := watch(f, "kind/"), watch(f, "kind/")
-		f.put("kind/a", "one")
+		w, other := newReports(f, "kind/"), newReports(f, "kind/")
+		f.announce("kind/a", &store.Write{Value: []byte("one")})
 		w.want(f, "kind/a")
-		w.stop()
-		f.put("kind/after", "one")
+		w.watch.Stop()
+		f.announce("kind/after", &store.Write{Value: []byte("one")})
 		w.want(f)
 		other.want(f, "kind/a", "kind/after")
-		w.stop() // once more is no harm
+		w.watch.Stop() // once more is no harm
 	}},
+
+	{"WatchBecomesCurrent", func(f *fixture) {
+		w := newReports(f, "")
+		f.until("Current()", w.watch.Current)
+	}},
+}
+
+// announce writes and announces it.
+func (f *fixture) announce(key store.Key, w *store.Write) {
+	f.Helper()
+	w.Announce = true
+	f.write(key, w)
 }
 
 // reports collects what a watch says.
 type reports struct {
-	stop func()
-	mu   sync.Mutex // guards keys
-	keys map[store.Key]bool
+	watch store.Watch
+	mu    sync.Mutex // guards keys
+	keys  map[store.Key]bool
 }
 
-func watch(f *fixture, prefix string) *reports {
+func newReports(f *fixture, prefix string) *reports {
 	r := &reports{keys: map[store.Key]bool{}}
-	r.stop = f.store.Watch(prefix, func(key store.Key) {
+	r.watch = f.store.Watch(prefix, func(key store.Key) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.keys[key] = true
 	})
-	f.Cleanup(r.stop)
+	f.Cleanup(r.watch.Stop)
 	return r
 }
 
