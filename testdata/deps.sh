@@ -30,6 +30,17 @@ fi
 [ -f $axe ] || missing="$missing
   axe-core: install Node.js with npm, then run 'npm ci --prefix e2e'"
 
+have_postgres() {
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1
+}
+
+if [ -z "${STEPGATE_TEST_POSTGRES:-}" ] && ! have_postgres; then
+	echo "Installing PostgreSQL for the tests of several gateways."
+	install_packages postgresql >/dev/null 2>&1
+	have_postgres || missing="$missing
+  PostgreSQL 14 or newer: install its server (Debian: apt-get install postgresql), or set STEPGATE_TEST_POSTGRES"
+fi
+
 if ! command -v cc >/dev/null 2>&1 && ! command -v gcc >/dev/null 2>&1; then
 	install_packages gcc libc6-dev >/dev/null 2>&1
 	command -v gcc >/dev/null 2>&1 || missing="$missing

@@ -1,0 +1,212 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/stepgate/stepgate/store"
+)
+
+// Get implements [store.Store].
+func (s *Store) Get(ctx context.Context, key store.Key) (store.Record, error) {
+	if err := key.Validate(); err != nil {
+		return store.Record{}, fmt.Errorf("reading record: %w", err)
+	}
+	var found *stored
+	err := s.call(ctx, "reading record", func(ctx context.Context) (err error) {
+		found, err = s.read(ctx, key)
+		return err
+	})
+	if err != nil {
+		return store.Record{}, err
+	}
+	live := found.live(key, s.now())
+	if live == nil {
+		return store.Record{}, store.ErrNotFound
+	}
+	return *live, nil
+}
+
+// stored is a record as it is in the database, live or not.
+type stored struct {
+	value             []byte
+	version, revision int64
+	expires           *int64
+}
+
+// live returns the record, or nil if there is none or it has expired.
+func (r *stored) live(key store.Key, now time.Time) *store.Record {
+	if r == nil || r.expires != nil && now.UnixMicro() >= *r.expires {
+		return nil
+	}
+	return &store.Record{Key: key, Value: r.value, Version: uint64(r.version), Expires: timeOf(r.expires)}
+}
+
+// read returns what is stored under key, nil if nothing is.
+func (s *Store) read(ctx context.Context, key store.Key) (found *stored, err error) {
+	err = s.do(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		r := new(stored)
+		err := c.QueryRow(ctx, s.sql.get, string(key)).Scan(&r.value, &r.version, &r.revision, &r.expires)
+		if errors.Is(err, pgx.ErrNoRows) {
+			found = nil
+			return nil
+		}
+		found = r
+		return err
+	})
+	return found, err
+}
+
+// Update implements [store.Store]. If its error is that of a lost connection or of
+// ctx, the write may have happened.
+func (s *Store) Update(ctx context.Context, key store.Key, change store.Change) error {
+	if err := key.Validate(); err != nil {
+		return fmt.Errorf("updating record: %w", err)
+	}
+	var verdict error
+	announce := false
+	err := s.call(ctx, "updating record", func(ctx context.Context) error {
+		leave, err := s.queues.enter(ctx, key)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		for {
+			old, err := s.read(ctx, key)
+			if err != nil {
+				return err
+			}
+			now := s.now()
+			live := old.live(key, now)
+			w, err := change(live)
+			if err != nil || w == nil {
+				verdict = err
+				return nil
+			}
+			written, err := s.write(ctx, key, old, live, w, now)
+			if err != nil {
+				return err
+			}
+			if written {
+				announce = w.Announce
+				return nil
+			}
+			// Another process was first.
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if announce {
+		s.watches.Notify(key)
+	}
+	return verdict
+}
+
+// write puts w in the place of what was read, and reports false if something else
+// stands there by now.
+func (s *Store) write(ctx context.Context, key store.Key, old *stored, live *store.Record, w *store.Write, now time.Time) (bool, error) {
+	if len(w.Value) > store.MaxValueLength && !w.Delete {
+		return false, fmt.Errorf("value of %d bytes: want at most %d", len(w.Value), store.MaxValueLength)
+	}
+	expires, err := instantOf(w.Expires)
+	if err != nil {
+		return false, err
+	}
+	channel := ""
+	if w.Announce {
+		channel = s.listener.channel
+	}
+	events := w.Events
+	if events == nil {
+		events = [][]byte{}
+	}
+	value := w.Value
+	if value == nil {
+		value = []byte{} // NULL is no value
+	}
+	gone := w.Delete || !w.Expires.IsZero() && !now.Before(w.Expires)
+	version := int64(1)
+	if live != nil {
+		version = int64(live.Version) + 1
+	}
+	var sql string
+	var args []any
+	switch {
+	case gone && old == nil:
+		sql, args = s.sql.note, []any{string(key)}
+	case gone:
+		sql, args = s.sql.remove, []any{string(key), old.revision}
+	case old == nil:
+		sql, args = s.sql.insert, []any{string(key), value, version, expires}
+	default:
+		sql, args = s.sql.update, []any{string(key), value, version, expires, old.revision}
+	}
+	args = append(args, events, channel, string(key))
+	var written, announced int
+	err = s.do(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		return c.QueryRow(ctx, sql, args...).Scan(&written, &announced)
+	})
+	return written > 0, err
+}
+
+// Scan implements [store.Store].
+func (s *Store) Scan(ctx context.Context, prefix string, after store.Key, limit int) (found []store.Record, err error) {
+	err = s.call(ctx, "scanning records", func(ctx context.Context) error {
+		return s.do(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+			found = nil
+			rows, err := c.Query(ctx, s.sql.scan, prefix, beyond(prefix), string(after), s.now().UnixMicro(), max(limit, 0))
+			if err != nil {
+				return err
+			}
+			var key string
+			var r stored
+			_, err = pgx.ForEachRow(rows, []any{&key, &r.value, &r.version, &r.expires}, func() error {
+				found = append(found, store.Record{
+					Key: store.Key(key), Value: r.value, Version: uint64(r.version), Expires: timeOf(r.expires),
+				})
+				return nil
+			})
+			return err
+		})
+	})
+	return found, err
+}
+
+// beyond returns the first text after all that begin with prefix, nil if there is
+// none. Keys are ASCII, so no byte is the last.
+func beyond(prefix string) *string {
+	if prefix == "" {
+		return nil
+	}
+	last := len(prefix) - 1
+	next := prefix[:last] + string(rune(prefix[last]+1))
+	return &next
+}
+
+// maxYear bounds what is kept as a time, as RFC 3339 does.
+const maxYear = 9999
+
+// instantOf returns a time in microseconds since 1970 UTC, nil for never.
+func instantOf(t time.Time) (*int64, error) {
+	if t.IsZero() {
+		return nil, nil
+	}
+	us := t.UnixMicro()
+	if us <= 0 || t.UTC().Year() > maxYear {
+		return nil, fmt.Errorf("expiry lies in the year %d: want 1970 to %d", t.UTC().Year(), maxYear)
+	}
+	return &us, nil
+}
+
+func timeOf(us *int64) time.Time {
+	if us == nil {
+		return time.Time{}
+	}
+	return time.UnixMicro(*us).UTC()
+}
