@@ -29,9 +29,9 @@ func init() { caddy.RegisterModule(new(PostgresStore)) }
 // ends the grants at the others within two seconds at the worst.
 //
 // The database's role must own the schema, or be granted USAGE on it, SELECT, INSERT,
-// UPDATE and DELETE on its tables records and counters, SELECT and INSERT on audit,
-// SELECT on migrations and settings, and USAGE on the sequence revisions; then
-// another role's gateway has to start first after an update.
+// UPDATE and DELETE on its tables records and counters, SELECT and INSERT on audit, and
+// SELECT on migrations and settings; then the schema has to be brought up to date by
+// its owner before a new version starts.
 type PostgresStore struct {
 	// The address of the database, a URL such as
 	// `postgres://stepgate@db.example/stepgate`, or libpq's words. It may hold a

@@ -97,7 +97,7 @@ func (s *Server) Address() string { return net.JoinHostPort("127.0.0.1", s.port)
 func (s *Server) Restart(ctx context.Context) error {
 	args := []string{"-D", s.data(), "-k", s.dir, "-h", "127.0.0.1", "-p", s.port}
 	if !s.options.Durable {
-		args = append(args, "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off")
 	}
 	for _, setting := range s.options.Settings {
 		args = append(args, "-c", setting)
@@ -139,7 +139,7 @@ func (s *Server) ready(ctx context.Context) error {
 // Stop ends the server in order, and every connection with it.
 func (s *Server) Stop() { s.signal(syscall.SIGINT) }
 
-// Kill ends the server at once, as a power loss would end it.
+// Kill ends the server at once, in the middle of whatever it does.
 func (s *Server) Kill() { s.signal(syscall.SIGQUIT) }
 
 // Pause stops the main process of the server, which then takes no new connections,

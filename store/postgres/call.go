@@ -31,15 +31,15 @@ func (s *Store) call(ctx context.Context, what string, f func(ctx context.Contex
 	return nil
 }
 
-// tries is how often a statement is sent that certainly did nothing: after a restart
+// tries is how often a statement is sent whose failure did no harm: after a restart
 // of the database each connection of the pool may fail once.
-const tries = 3
+const tries = 4
 
-// do runs f on a connection. If f fails before the server can have done anything, or
-// the server says that it did nothing, f runs again on another connection.
-func (s *Store) do(ctx context.Context, f func(ctx context.Context, c *pgxpool.Conn) error) (err error) {
+// do runs f on a connection. If f fails and again says that it may run once more, it
+// does, on another connection if this one has failed.
+func (s *Store) do(ctx context.Context, again func(error) bool, f func(ctx context.Context, c *pgxpool.Conn) error) (err error) {
 	for range tries {
-		if err = s.once(ctx, f); err == nil || !undone(err) || ctx.Err() != nil {
+		if err = s.once(ctx, f); err == nil || ctx.Err() != nil || !again(err) {
 			return err
 		}
 	}
@@ -52,14 +52,24 @@ func (s *Store) once(ctx context.Context, f func(ctx context.Context, c *pgxpool
 		return err
 	}
 	defer c.Release()
-	if err = f(ctx, c); err != nil && useless(err) {
+	err = f(ctx, c)
+	if useless(err) {
 		// The pool drops what is closed, and connects anew: to the new primary, say.
 		_ = c.Conn().Close(context.WithoutCancel(ctx))
+	}
+	if err != nil && c.Conn().IsClosed() {
+		err = &lostError{err}
 	}
 	return err
 }
 
-// SQLSTATE classes and codes (PostgreSQL, Appendix A).
+// lostError is a failure that the connection did not survive. What was under way may
+// have happened.
+type lostError struct{ error }
+
+func (e *lostError) Unwrap() error { return e.error }
+
+// SQLSTATE codes (PostgreSQL, Appendix A).
 const (
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
@@ -69,33 +79,41 @@ const (
 	cannotConnectNow     = "57P03"
 )
 
+// code returns the SQLSTATE of a server's error, empty for any other.
+func code(err error) string {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code
+	}
+	return ""
+}
+
 // undone reports whether what failed certainly did nothing and may go through if it
 // is tried again.
 func undone(err error) bool {
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		switch e.Code {
-		case serializationFailure, deadlockDetected, readOnlyTransaction, cannotConnectNow:
-			return true
-		default:
-			return false
-		}
+	switch code(err) {
+	case serializationFailure, deadlockDetected, readOnlyTransaction, cannotConnectNow:
+		return true
+	case "":
+		return pgconn.SafeToRetry(err)
+	default:
+		return false
 	}
-	return pgconn.SafeToRetry(err)
 }
+
+// harmless is undone for what only reads.
+func harmless(err error) bool {
+	_, lost := errors.AsType[*lostError](err)
+	return lost || undone(err)
+}
+
+// ended reports whether the server has ended the session: it works at the statement
+// no longer, and may have committed it before.
+func ended(err error) bool { return code(err) == adminShutdown || code(err) == crashShutdown }
 
 // useless reports whether the connection cannot be of use any more, whatever pgx
 // thinks of it.
 func useless(err error) bool {
-	e, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok {
-		return false
-	}
-	switch e.Code {
-	case readOnlyTransaction, adminShutdown, crashShutdown, cannotConnectNow:
-		return true
-	default:
-		return false
-	}
+	return ended(err) || code(err) == readOnlyTransaction || code(err) == cannotConnectNow
 }
 
 // plain makes errors of pgx fit for a log. Of a server's error only message and code

@@ -28,7 +28,11 @@ func (s *Store) Add(ctx context.Context, key store.Key, n int64, window time.Dur
 		if err != nil {
 			return err
 		}
-		return s.do(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		again := undone
+		if n == 0 {
+			again = harmless
+		}
+		return s.do(ctx, again, func(ctx context.Context, c *pgxpool.Conn) error {
 			if n != 0 {
 				return c.QueryRow(ctx, s.sql.add, string(key), n, until, now.UnixMicro()).Scan(&sum)
 			}
@@ -72,7 +76,7 @@ func (s *Store) Audit(ctx context.Context, after uint64, limit int) (events []st
 		if after > 1<<63-1 {
 			return nil
 		}
-		return s.do(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		return s.do(ctx, harmless, func(ctx context.Context, c *pgxpool.Conn) error {
 			events = nil
 			rows, err := c.Query(ctx, s.sql.audit, int64(after), max(limit, 0))
 			if err != nil {

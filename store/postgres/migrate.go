@@ -53,7 +53,9 @@ type rower interface {
 // there is no schema.
 func schemaVersion(ctx context.Context, db rower, schema string) (version int, err error) {
 	var there bool
-	err = db.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", pgx.Identifier{schema, "migrations"}.Sanitize()).Scan(&there)
+	// to_regclass would answer from a cache that does not hear of other nodes in time.
+	err = db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = 'migrations')`, schema).Scan(&there)
 	if err != nil || !there {
 		return 0, err
 	}

@@ -6,7 +6,7 @@
 // Everything that package store promises, for all gateways on one database at once.
 // An update reads the record, computes what is next in this process, and writes it
 // in one statement that succeeds only if the record is still the one that was read
-// (every write has a revision of its own). So no lock and no transaction is ever
+// (every write draws a revision of its own). So no lock and no transaction is ever
 // open while a gateway computes, and one that is stopped, cut off or killed in the
 // middle of an update holds nobody up. Updates of one record that meet in one
 // process queue there; those of several processes try again.

@@ -55,6 +55,13 @@ func TestStoreKeepsItsContract(t *testing.T) {
 	})
 }
 
+func TestSeveralGatewaysShareTheStore(t *testing.T) {
+	storetest.RunShared(t, func(t *testing.T) func(func() time.Time) store.Store {
+		schema := schemaOf(t.TempDir())
+		return func(now func() time.Time) store.Store { return open(t, Options{Schema: schema, Now: now}) }
+	})
+}
+
 // I7: an acknowledged enrolment, removal, lock or consumed code survives kill -9.
 func TestInvariantI7StoreSurvivesKill(t *testing.T) {
 	t.Setenv(pgtest.Variable, pgtest.DSN(t))

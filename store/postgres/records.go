@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -49,7 +50,7 @@ func (r *stored) live(key store.Key, now time.Time) *store.Record {
 
 // read returns what is stored under key, nil if nothing is.
 func (s *Store) read(ctx context.Context, key store.Key) (found *stored, err error) {
-	err = s.do(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+	err = s.do(ctx, harmless, func(ctx context.Context, c *pgxpool.Conn) error {
 		r := new(stored)
 		err := c.QueryRow(ctx, s.sql.get, string(key)).Scan(&r.value, &r.version, &r.revision, &r.expires)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -111,54 +112,71 @@ func (s *Store) Update(ctx context.Context, key store.Key, change store.Change) 
 // write puts w in the place of what was read, and reports false if something else
 // stands there by now.
 func (s *Store) write(ctx context.Context, key store.Key, old *stored, live *store.Record, w *store.Write, now time.Time) (bool, error) {
-	if len(w.Value) > store.MaxValueLength && !w.Delete {
-		return false, fmt.Errorf("value of %d bytes: want at most %d", len(w.Value), store.MaxValueLength)
-	}
-	expires, err := instantOf(w.Expires)
+	revision := rand.Int64()
+	sql, args, err := s.statement(key, old, live, w, now, revision)
 	if err != nil {
 		return false, err
 	}
-	channel := ""
-	if w.Announce {
-		channel = s.listener.channel
+	var written, announced int
+	err = s.do(ctx, undone, func(ctx context.Context, c *pgxpool.Conn) error {
+		return c.QueryRow(ctx, sql, args...).Scan(&written, &announced)
+	})
+	if !ended(err) {
+		return written > 0, err
 	}
-	events := w.Events
-	if events == nil {
-		events = [][]byte{}
+	// The database was stopped, before or after it had committed. What stands there
+	// now tells, unless a third party has written since.
+	is, lost := s.read(ctx, key)
+	switch {
+	case lost != nil:
+		return false, err
+	case is != nil && is.revision == revision:
+		return true, nil
+	case is != nil && old != nil && is.revision == old.revision:
+		return false, nil
+	default:
+		return false, err
 	}
-	value := w.Value
-	if value == nil {
-		value = []byte{} // NULL is no value
+}
+
+// statement returns what writes w, with its parameters.
+func (s *Store) statement(key store.Key, old *stored, live *store.Record, w *store.Write, now time.Time, revision int64) (string, []any, error) {
+	if len(w.Value) > store.MaxValueLength && !w.Delete {
+		return "", nil, fmt.Errorf("value of %d bytes: want at most %d", len(w.Value), store.MaxValueLength)
 	}
-	gone := w.Delete || !w.Expires.IsZero() && !now.Before(w.Expires)
+	expires, err := instantOf(w.Expires)
+	if err != nil {
+		return "", nil, err
+	}
 	version := int64(1)
 	if live != nil {
 		version = int64(live.Version) + 1
 	}
+	// NULL is neither a value nor a list of events.
+	value, events := append([]byte{}, w.Value...), append([][]byte{}, w.Events...)
+	channel := ""
+	if w.Announce {
+		channel = s.listener.channel
+	}
 	var sql string
 	var args []any
-	switch {
+	switch gone := w.Delete || !w.Expires.IsZero() && !now.Before(w.Expires); {
 	case gone && old == nil:
 		sql, args = s.sql.note, []any{string(key)}
 	case gone:
 		sql, args = s.sql.remove, []any{string(key), old.revision}
 	case old == nil:
-		sql, args = s.sql.insert, []any{string(key), value, version, expires}
+		sql, args = s.sql.insert, []any{string(key), value, version, expires, revision}
 	default:
-		sql, args = s.sql.update, []any{string(key), value, version, expires, old.revision}
+		sql, args = s.sql.update, []any{string(key), value, version, expires, revision, old.revision}
 	}
-	args = append(args, events, channel, string(key))
-	var written, announced int
-	err = s.do(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
-		return c.QueryRow(ctx, sql, args...).Scan(&written, &announced)
-	})
-	return written > 0, err
+	return sql, append(args, events, channel, string(key)), nil
 }
 
 // Scan implements [store.Store].
 func (s *Store) Scan(ctx context.Context, prefix string, after store.Key, limit int) (found []store.Record, err error) {
 	err = s.call(ctx, "scanning records", func(ctx context.Context) error {
-		return s.do(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		return s.do(ctx, harmless, func(ctx context.Context, c *pgxpool.Conn) error {
 			found = nil
 			rows, err := c.Query(ctx, s.sql.scan, prefix, beyond(prefix), string(after), s.now().UnixMicro(), max(limit, 0))
 			if err != nil {

@@ -45,9 +45,9 @@ SELECT (SELECT count(*) FROM written), (SELECT count(*) FROM announced)`)
 WHERE key >= $1 AND ($2::text IS NULL OR key < $2) AND key > $3 AND (expires IS NULL OR expires > $4)
 ORDER BY key LIMIT $5`),
 		insert: writing(`INSERT INTO {{schema}}.records (key, value, version, expires, revision)
-	VALUES ($1, $2, $3, $4, nextval('{{schema}}.revisions')) ON CONFLICT (key) DO NOTHING RETURNING 1`, "$5", "$6", "$7"),
-		update: writing(`UPDATE {{schema}}.records SET value = $2, version = $3, expires = $4, revision = nextval('{{schema}}.revisions')
-	WHERE key = $1 AND revision = $5 RETURNING 1`, "$6", "$7", "$8"),
+	VALUES ($1, $2, $3, $4, $5) ON CONFLICT (key) DO NOTHING RETURNING 1`, "$6", "$7", "$8"),
+		update: writing(`UPDATE {{schema}}.records SET value = $2, version = $3, expires = $4, revision = $5
+	WHERE key = $1 AND revision = $6 RETURNING 1`, "$7", "$8", "$9"),
 		remove: writing(`DELETE FROM {{schema}}.records WHERE key = $1 AND revision = $2 RETURNING 1`, "$3", "$4", "$5"),
 		// What deletes a record that is not there has events all the same.
 		note: writing(`SELECT 1 WHERE NOT EXISTS (SELECT FROM {{schema}}.records WHERE key = $1)`, "$2", "$3", "$4"),

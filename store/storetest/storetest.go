@@ -4,6 +4,7 @@
 // held requests, and one that does not may not.
 //
 // [Run] holds a store to its contract under a clock of the suite's own;
+// [RunShared] does so for a store that several processes have open at once;
 // [RunCrash] kills a process that writes and looks at what is left.
 //
 // The suite asks only for what the contract promises: it does not know how a

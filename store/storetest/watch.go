@@ -85,6 +85,13 @@ func newReports(f *fixture, prefix string) *reports {
 	return r
 }
 
+// heard reports whether a key was reported, or that some may have been missed.
+func (r *reports) heard(key store.Key) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.keys[key] || r.keys[""]
+}
+
 // want checks that these keys and no others were reported since it was last
 // called. Twice is as good as once, and the empty key stands for all.
 func (r *reports) want(f *fixture, keys ...store.Key) {

@@ -5,8 +5,7 @@ CREATE TABLE {{schema}}.records (
 	key      text COLLATE "C" PRIMARY KEY,
 	value    bytea NOT NULL,
 	-- version counts the writes of a record from 1 and begins anew when it was gone;
-	-- revision is another for every write that there ever was, and is what a write
-	-- compares.
+	-- revision is drawn at random for each write, and is what the next one compares.
 	version  bigint NOT NULL,
 	revision bigint NOT NULL,
 	-- The instant from which the record is as good as absent, in microseconds since
@@ -16,7 +15,6 @@ CREATE TABLE {{schema}}.records (
 -- Values are sealed and do not compress.
 ALTER TABLE {{schema}}.records ALTER COLUMN value SET STORAGE EXTERNAL;
 CREATE INDEX records_expires ON {{schema}}.records (expires) WHERE expires IS NOT NULL;
-CREATE SEQUENCE {{schema}}.revisions CACHE 1;
 
 CREATE TABLE {{schema}}.counters (
 	key   text COLLATE "C" PRIMARY KEY,
