@@ -127,6 +127,7 @@ type Store struct {
 	now     func() time.Time
 	timeout time.Duration
 	queues  queues
+	recent  *recent
 
 	calls    calls.Calls
 	watches  watch.Set
@@ -155,7 +156,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		pool.Close()
 		return nil, fmt.Errorf("opening store: %w", plain(err))
 	}
-	s := &Store{pool: pool, sql: newStatements(o.Schema), now: o.Now, timeout: o.Timeout, queues: newQueues()}
+	s := &Store{pool: pool, sql: newStatements(o.Schema), now: o.Now, timeout: o.Timeout, queues: newQueues(), recent: newRecent()}
 	s.listener = listen(config.ConnConfig, o, s.watches.Notify)
 	s.watches.Current = s.listener.current
 	return s, nil

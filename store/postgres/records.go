@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Record, error) {
 	var found *stored
 	err := s.call(ctx, "reading record", func(ctx context.Context) (err error) {
 		found, err = s.read(ctx, key)
+		s.recent.put(key, found)
 		return err
 	})
 	if err != nil {
@@ -38,14 +40,21 @@ type stored struct {
 	value             []byte
 	version, revision int64
 	expires           *int64
+	// gone is set for what was just deleted.
+	gone bool
+}
+
+func (r *stored) isLive(now time.Time) bool {
+	return r != nil && (r.expires == nil || now.UnixMicro() < *r.expires)
 }
 
 // live returns the record, or nil if there is none or it has expired.
 func (r *stored) live(key store.Key, now time.Time) *store.Record {
-	if r == nil || r.expires != nil && now.UnixMicro() >= *r.expires {
+	if !r.isLive(now) {
 		return nil
 	}
-	return &store.Record{Key: key, Value: r.value, Version: uint64(r.version), Expires: timeOf(r.expires)}
+	// The caller owns its value.
+	return &store.Record{Key: key, Value: bytes.Clone(r.value), Version: uint64(r.version), Expires: timeOf(r.expires)}
 }
 
 // read returns what is stored under key, nil if nothing is.
@@ -77,27 +86,33 @@ func (s *Store) Update(ctx context.Context, key store.Key, change store.Change) 
 			return err
 		}
 		defer leave()
+		// What was seen last is tried first: mostly it is still so, and a read is saved.
+		old, fresh := s.recent.take(key), false
 		for {
-			old, err := s.read(ctx, key)
-			if err != nil {
-				return err
+			if old == nil {
+				if old, err = s.read(ctx, key); err != nil {
+					return err
+				}
+				fresh = true
 			}
 			now := s.now()
-			live := old.live(key, now)
-			w, err := change(live)
-			if err != nil || w == nil {
+			w, err := change(old.live(key, now))
+			if err == nil && w != nil {
+				next, err := s.write(ctx, key, old, w, now)
+				if err != nil {
+					return err
+				}
+				if next != nil {
+					announce = w.Announce
+					s.recent.put(key, next)
+					return nil
+				}
+			} else if fresh {
 				verdict = err
 				return nil
 			}
-			written, err := s.write(ctx, key, old, live, w, now)
-			if err != nil {
-				return err
-			}
-			if written {
-				announce = w.Announce
-				return nil
-			}
-			// Another process was first.
+			// Another process was first, or may have been.
+			old, fresh = nil, false
 		}
 	})
 	if err != nil {
@@ -109,68 +124,78 @@ func (s *Store) Update(ctx context.Context, key store.Key, change store.Change) 
 	return verdict
 }
 
-// write puts w in the place of what was read, and reports false if something else
-// stands there by now.
-func (s *Store) write(ctx context.Context, key store.Key, old *stored, live *store.Record, w *store.Write, now time.Time) (bool, error) {
-	revision := rand.Int64()
-	sql, args, err := s.statement(key, old, live, w, now, revision)
+// write puts w in the place of what was read and returns what stands there now, or
+// nil if somebody else has written since.
+func (s *Store) write(ctx context.Context, key store.Key, old *stored, w *store.Write, now time.Time) (*stored, error) {
+	next, err := nextOf(old, w, now)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
+	sql, args := s.statement(key, old, next, w)
 	var written, announced int
 	err = s.do(ctx, undone, func(ctx context.Context, c *pgxpool.Conn) error {
 		return c.QueryRow(ctx, sql, args...).Scan(&written, &announced)
 	})
-	if !ended(err) {
-		return written > 0, err
+	switch {
+	case err == nil && written > 0:
+		return next, nil
+	case err == nil:
+		return nil, nil
+	case !ended(err):
+		return nil, err
 	}
 	// The database was stopped, before or after it had committed. What stands there
 	// now tells, unless a third party has written since.
 	is, lost := s.read(ctx, key)
 	switch {
-	case lost != nil:
-		return false, err
-	case is != nil && is.revision == revision:
-		return true, nil
-	case is != nil && old != nil && is.revision == old.revision:
-		return false, nil
+	case lost != nil || is == nil:
+		return nil, err
+	case is.revision == next.revision:
+		return next, nil
+	case old != nil && is.revision == old.revision:
+		return nil, nil
 	default:
-		return false, err
+		return nil, err
 	}
 }
 
-// statement returns what writes w, with its parameters.
-func (s *Store) statement(key store.Key, old *stored, live *store.Record, w *store.Write, now time.Time, revision int64) (string, []any, error) {
+// nextOf returns what w makes of what is stored. It is gone if w deletes it, or is
+// expired from the start.
+func nextOf(old *stored, w *store.Write, now time.Time) (*stored, error) {
 	if len(w.Value) > store.MaxValueLength && !w.Delete {
-		return "", nil, fmt.Errorf("value of %d bytes: want at most %d", len(w.Value), store.MaxValueLength)
+		return nil, fmt.Errorf("value of %d bytes: want at most %d", len(w.Value), store.MaxValueLength)
 	}
-	expires, err := instantOf(w.Expires)
-	if err != nil {
-		return "", nil, err
+	next := &stored{value: append([]byte{}, w.Value...), version: 1, revision: rand.Int64()}
+	if old.isLive(now) {
+		next.version = old.version + 1
 	}
-	version := int64(1)
-	if live != nil {
-		version = int64(live.Version) + 1
+	next.gone = w.Delete || !w.Expires.IsZero() && !now.Before(w.Expires)
+	if next.gone {
+		return next, nil
 	}
-	// NULL is neither a value nor a list of events.
-	value, events := append([]byte{}, w.Value...), append([][]byte{}, w.Events...)
+	var err error
+	next.expires, err = instantOf(w.Expires)
+	return next, err
+}
+
+// statement returns what writes next in the place of old, with its parameters.
+func (s *Store) statement(key store.Key, old, next *stored, w *store.Write) (sql string, args []any) {
+	switch {
+	case next.gone && old == nil:
+		sql, args = s.sql.note, []any{string(key)}
+	case next.gone:
+		sql, args = s.sql.remove, []any{string(key), old.revision}
+	case old == nil:
+		sql, args = s.sql.insert, []any{string(key), next.value, next.version, next.expires, next.revision}
+	default:
+		sql, args = s.sql.update, []any{string(key), next.value, next.version, next.expires, next.revision, old.revision}
+	}
 	channel := ""
 	if w.Announce {
 		channel = s.listener.channel
 	}
-	var sql string
-	var args []any
-	switch gone := w.Delete || !w.Expires.IsZero() && !now.Before(w.Expires); {
-	case gone && old == nil:
-		sql, args = s.sql.note, []any{string(key)}
-	case gone:
-		sql, args = s.sql.remove, []any{string(key), old.revision}
-	case old == nil:
-		sql, args = s.sql.insert, []any{string(key), value, version, expires, revision}
-	default:
-		sql, args = s.sql.update, []any{string(key), value, version, expires, revision, old.revision}
-	}
-	return sql, append(args, events, channel, string(key)), nil
+	// NULL is no list of events.
+	return sql, append(args, append([][]byte{}, w.Events...), channel, string(key))
 }
 
 // Scan implements [store.Store].
