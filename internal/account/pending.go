@@ -40,6 +40,8 @@ type Opened struct {
 	New bool
 	// Closed are the challenges that had to give way.
 	Closed []string
+	// Account is the account with the challenge open.
+	Account *Account
 }
 
 // Open returns the open challenge for an interruption, or opens one. The same
@@ -48,7 +50,7 @@ type Opened struct {
 func (b *Book) Open(ctx context.Context, id ID, in Interruption) (Opened, error) {
 	var out Opened
 	err := b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
-		out = Opened{}
+		out = Opened{Account: a}
 		now := b.now()
 		if p := a.find(in, now); p != nil {
 			out.Pending = *p

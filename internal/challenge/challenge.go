@@ -231,10 +231,15 @@ func (b *Book) Ensure(ctx context.Context, c *Challenge) (*Challenge, error) {
 		if old != nil {
 			return old, errUnchanged
 		}
-		fresh := *c
-		fresh.Moved, fresh.Key = Pending, b.ring.Current()
-		return &fresh, nil
+		return b.fresh(c), nil
 	})
+}
+
+// fresh returns a new challenge as it is written first.
+func (b *Book) fresh(c *Challenge) *Challenge {
+	fresh := *c
+	fresh.Moved, fresh.Key = Pending, b.ring.Current()
+	return &fresh
 }
 
 // update applies change to a challenge. change may return errUnchanged with the

@@ -38,41 +38,74 @@ func (s Send) LogValue() slog.Value { return slog.StringValue(s.String()) }
 func (b *Book) ReserveSend(ctx context.Context, id string, first bool) (Send, error) {
 	var out Send
 	c, err := b.update(ctx, id, func(c *Challenge) (*Challenge, error) {
-		out = Send{}
 		if c == nil {
 			return nil, ErrNotFound
 		}
-		now := b.now()
-		switch {
-		case c.State(now) != Pending, !c.Accepts(policy.SMS), c.Sends >= MaxSends,
-			first && c.Sends > 0,
-			c.Sends > 0 && now.Before(c.ResendAt()):
+		if out.Granted = c.reserve(b.now(), first); !out.Granted {
 			return c, errUnchanged
 		}
-		// The same code while it has life left: a message that comes late is still
-		// good, and a duplicate does no harm.
-		if c.Sends == 0 {
-			c.CodeFrom = now
-		} else if c.CodeFrom.Add(CodeLifetime).Sub(now) < sameCode {
-			c.Generation++
-			c.CodeFrom, c.Lost = now, c.Sends
-		}
-		c.Sends++
-		c.LastSend, c.NotSent = now, false
-		out.Granted = true
 		return c, nil
 	})
 	if err != nil {
 		return Send{}, err
 	}
 	out.Challenge = c
-	if out.Granted {
-		if out.Code, err = b.code(c); err != nil {
-			return Send{}, err
+	return b.withCode(out)
+}
+
+// EnsureSent is Ensure and ReserveSend of the very first SMS in one write.
+func (b *Book) EnsureSent(ctx context.Context, c *Challenge) (Send, error) {
+	var out Send
+	c, err := b.update(ctx, c.ID, func(old *Challenge) (*Challenge, error) {
+		next := old
+		if old == nil {
+			next = b.fresh(c)
 		}
-		out.Validity = min(CodeLifetime-b.now().Sub(c.CodeFrom), c.Expires.Sub(b.now()))
+		out.Granted = next.reserve(b.now(), true)
+		if old != nil && !out.Granted {
+			return old, errUnchanged
+		}
+		return next, nil
+	})
+	if err != nil {
+		return Send{}, err
 	}
-	return out, nil
+	out.Challenge = c
+	return b.withCode(out)
+}
+
+// reserve reserves the next SMS, and reports false if there is to be none now.
+func (c *Challenge) reserve(now time.Time, first bool) bool {
+	switch {
+	case c.State(now) != Pending, !c.Accepts(policy.SMS), c.Sends >= MaxSends,
+		first && c.Sends > 0,
+		c.Sends > 0 && now.Before(c.ResendAt()):
+		return false
+	}
+	// The same code while it has life left: a message that comes late is still
+	// good, and a duplicate does no harm.
+	if c.Sends == 0 {
+		c.CodeFrom = now
+	} else if c.CodeFrom.Add(CodeLifetime).Sub(now) < sameCode {
+		c.Generation++
+		c.CodeFrom, c.Lost = now, c.Sends
+	}
+	c.Sends++
+	c.LastSend, c.NotSent = now, false
+	return true
+}
+
+// withCode completes a send that was granted.
+func (b *Book) withCode(s Send) (Send, error) {
+	if !s.Granted {
+		return s, nil
+	}
+	var err error
+	if s.Code, err = b.code(s.Challenge); err != nil {
+		return Send{}, err
+	}
+	s.Validity = min(CodeLifetime-b.now().Sub(s.Challenge.CodeFrom), s.Challenge.Expires.Sub(b.now()))
+	return s, nil
 }
 
 // MarkNotSent notes that the last reserved SMS was not handed to a provider.

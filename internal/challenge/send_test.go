@@ -1,6 +1,7 @@
 package challenge_test
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,11 +14,24 @@ import (
 func TestFiftyAtOnceSendTheFirstSMSOnce(t *testing.T) {
 	w := newWorld(t)
 	nodes := []*challenge.Book{w.book, w.another(w.ring)}
-	for name, first := range map[string]bool{"the first one": true, "any": false} {
-		c := w.pending()
+	for name, reserve := range map[string]func(b *challenge.Book, c *challenge.Challenge) (challenge.Send, error){
+		"the first one": func(b *challenge.Book, c *challenge.Challenge) (challenge.Send, error) {
+			return b.ReserveSend(t.Context(), c.ID, true)
+		},
+		"any": func(b *challenge.Book, c *challenge.Challenge) (challenge.Send, error) {
+			return b.ReserveSend(t.Context(), c.ID, false)
+		},
+		"the one of a challenge that may be new": func(b *challenge.Book, c *challenge.Challenge) (challenge.Send, error) {
+			return b.EnsureSent(t.Context(), c)
+		},
+	} {
+		c := w.asked()
+		if !strings.Contains(name, "new") {
+			c = w.pending()
+		}
 		var granted atomic.Int32
 		atOnce(50, func(i int) {
-			s, err := nodes[i%2].ReserveSend(t.Context(), c.ID, first)
+			s, err := reserve(nodes[i%2], c)
 			if err != nil {
 				t.Error(err)
 			}

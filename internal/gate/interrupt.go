@@ -153,19 +153,11 @@ func (g *Gate) challenge(w http.ResponseWriter, r *http.Request, who *caller, a 
 	if request != nil {
 		ch.Digest = request.Digest()
 	}
-	ch, err = g.open(w, r, who, ch, fingerprint(ch, page))
+	ch, a, err = g.open(w, r, who, ch, fingerprint(ch, page))
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
-	if ch.Factors[0] == policy.SMS && mayAutoSend(r) {
-		if ch, err = g.sendCode(r, who, ch, true); err != nil {
-			return g.unavailable(w, r, who.own, err)
-		}
-	}
 	g.observe(r, audit.Event{Name: audit.RequestChallenged, Subject: string(who.id), Challenge: ch.ID, Rule: need.Name()})
-	if a, err = who.backend.Accounts.Get(r.Context(), who.id); err != nil {
-		return g.unavailable(w, r, who.own, err)
-	}
 	if page {
 		return g.showChallenge(w, r, who, ch, a, shown{status: http.StatusUnauthorized})
 	}
@@ -173,12 +165,13 @@ func (g *Gate) challenge(w http.ResponseWriter, r *http.Request, who *caller, a 
 }
 
 // open opens the challenge on the account, which decides whether it is a new
-// one, and then writes it.
-func (g *Gate) open(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, fingerprint string) (*challenge.Challenge, error) {
+// one, then writes it, and sends the first code where SMS is the player's factor. It
+// returns the challenge and the account as they are then.
+func (g *Gate) open(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, fingerprint string) (*challenge.Challenge, *account.Account, error) {
 	ctx, b := r.Context(), who.backend
 	id, err := b.Challenges.NewID()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	in := account.Interruption{
 		Rules: strings.Join(ch.Rules, "+"), Fingerprint: fingerprint, Binding: who.binding(), Browser: who.browser(),
@@ -189,11 +182,11 @@ func (g *Gate) open(w http.ResponseWriter, r *http.Request, who *caller, ch *cha
 	}
 	opened, err := b.Accounts.Open(ctx, who.id, in)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, gone := range opened.Closed {
 		if err := g.endClosed(ctx, b, gone); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if in.FirstMet {
@@ -203,7 +196,16 @@ func (g *Gate) open(w http.ResponseWriter, r *http.Request, who *caller, ch *cha
 	}
 	ch.ID, ch.Browser = opened.Pending.ID, opened.Pending.Browser
 	ch.Opened, ch.Expires = opened.Pending.Opened, opened.Pending.Expires
-	return b.Challenges.Ensure(ctx, ch)
+	if ch.Factors[0] != policy.SMS || !mayAutoSend(r) {
+		ch, err = b.Challenges.Ensure(ctx, ch)
+		return ch, opened.Account, err
+	}
+	send, err := b.Challenges.EnsureSent(ctx, ch)
+	if err != nil {
+		return nil, nil, err
+	}
+	ch, err = g.deliver(r, who, send)
+	return ch, opened.Account, err
 }
 
 // endClosed moves a challenge that the account has closed. One that was never

@@ -48,12 +48,22 @@ func DefaultSMSLimits() SMSLimits {
 }
 
 // sendCode sends the challenge's SMS code, if one may be sent now, and returns
-// the challenge as it is afterwards. first sends only the very first one. That a
-// code could not be sent is noted on the challenge; an error is the store's.
+// the challenge as it is afterwards. first sends only the very first one.
 func (g *Gate) sendCode(r *http.Request, who *caller, ch *challenge.Challenge, first bool) (*challenge.Challenge, error) {
 	send, err := who.backend.Challenges.ReserveSend(r.Context(), ch.ID, first)
-	if err != nil || !send.Granted {
-		return send.Challenge, err
+	if err != nil {
+		return nil, err
+	}
+	return g.deliver(r, who, send)
+}
+
+// deliver sends the code of a send that was granted, and returns the challenge as it
+// is afterwards. That a code could not be sent is noted on the challenge; an error is
+// the store's.
+func (g *Gate) deliver(r *http.Request, who *caller, send challenge.Send) (*challenge.Challenge, error) {
+	ch := send.Challenge
+	if !send.Granted {
+		return ch, nil
 	}
 	text := challengepages.SMSText{Code: send.Code, Minutes: minutes(send.Validity), Rule: ch.Rules[0]}
 	if ch.SingleUse {
@@ -68,7 +78,7 @@ func (g *Gate) sendCode(r *http.Request, who *caller, ch *challenge.Challenge, f
 	if !sent {
 		return who.backend.Challenges.MarkNotSent(r.Context(), ch.ID)
 	}
-	return send.Challenge, nil
+	return ch, nil
 }
 
 // sendSetupCode sends the code that confirms a number.
