@@ -190,7 +190,7 @@ func TestARotatedKeyRingStillFitsItsStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rotated, err := ring.Rotate(rand.Reader, ringTime)
+	rotated, err := ring.Rotate(rand.Reader, ringTime, ringTime)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -133,7 +133,7 @@ func TestInvariantI5NoNewBeginningResetsTheFailures(t *testing.T) {
 		},
 		"a rotated key": func(w *world, id string) string {
 			var err error
-			if w.ring, err = w.ring.Rotate(w.rand, w.clock.now()); err != nil {
+			if w.ring, err = w.ring.Rotate(w.rand, w.clock.now(), w.clock.now()); err != nil {
 				w.Fatal(err)
 			}
 			w.book = w.another(w.store)

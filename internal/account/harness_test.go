@@ -88,6 +88,7 @@ func newWorld(t *testing.T) *world {
 	if w.ring, err = seal.NewRing(w.rand, w.clock.now()); err != nil {
 		t.Fatal(err)
 	}
+	w.ring.Clock = w.clock.now
 	w.start()
 	w.id = w.book.ID("budi")
 	t.Cleanup(func() { _ = w.store.Close() })

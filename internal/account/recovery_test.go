@@ -82,7 +82,7 @@ func TestARecoveryKeyOutlivesARotation(t *testing.T) {
 	w := newWorld(t)
 	key := w.enrolSMS()
 	var err error
-	if w.ring, err = w.ring.Rotate(w.rand, w.clock.now()); err != nil {
+	if w.ring, err = w.ring.Rotate(w.rand, w.clock.now(), w.clock.now()); err != nil {
 		t.Fatal(err)
 	}
 	w.book = w.another(w.store)

@@ -122,6 +122,12 @@ func (b *Book) Confirm(ctx context.Context, id ID, c Change, setup, code string)
 		}
 		now := b.now()
 		step, right, err := b.checkSetup(s, code, now)
+		if errors.Is(err, seal.ErrUnknownKey) {
+			// The key of its code was retired: the code, and the set-up with it, has
+			// expired.
+			a.Setup = nil
+			return nil, nil
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -305,7 +305,7 @@ func TestASetUpCodeSurvivesARotationButNotItsKey(t *testing.T) {
 	w := newWorld(t)
 	s, code, _ := setups[policy.SMS](w, unproved())
 	var err error
-	if w.ring, err = w.ring.Rotate(w.rand, w.clock.now()); err != nil {
+	if w.ring, err = w.ring.Rotate(w.rand, w.clock.now(), w.clock.now()); err != nil {
 		t.Fatal(err)
 	}
 	w.book = w.another(w.store)
@@ -316,6 +316,35 @@ func TestASetUpCodeSurvivesARotationButNotItsKey(t *testing.T) {
 	}
 	if done := w.confirm(s, code); done.Verdict != account.Right {
 		t.Errorf("Confirm() after a rotation = %d, want right", done.Verdict)
+	}
+}
+
+func TestASetUpWhoseKeyWasRetiredHasExpired(t *testing.T) {
+	w := newWorld(t)
+	s, code, _ := setups[policy.SMS](w, unproved())
+	rotated, err := w.ring.Rotate(w.rand, w.clock.now(), w.clock.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A wrong answer seals the account again.
+	w.ring = rotated
+	w.book = w.another(w.store)
+	other := "000000"
+	if code == other {
+		other = "000001"
+	}
+	if done := w.confirm(s, other); done.Verdict != account.Wrong {
+		t.Fatalf("Confirm() of a wrong code = %d, want wrong", done.Verdict)
+	}
+	if w.ring, err = rotated.Retire(1, w.clock.now(), 0); err != nil {
+		t.Fatal(err)
+	}
+	w.book = w.another(w.store)
+	if done := w.confirm(s, code); done.Verdict != account.Gone {
+		t.Errorf("Confirm() = %d, want gone", done.Verdict)
+	}
+	if a := w.account(); a.Setup != nil || len(a.Enrolments) != 0 {
+		t.Errorf("the set-up is still there, or %d factors are bound", len(a.Enrolments))
 	}
 }
 

@@ -70,6 +70,7 @@ func newWorld(t *testing.T) *world {
 	if w.ring, err = seal.NewRing(w.rand, w.clock.now()); err != nil {
 		t.Fatal(err)
 	}
+	w.ring.Clock = w.clock.now
 	w.open()
 	t.Cleanup(func() { _ = w.store.Close() })
 	return w

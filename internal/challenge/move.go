@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stepgate/stepgate/internal/held"
+	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/policy"
 )
 
@@ -41,7 +42,7 @@ func (b *Book) ReserveSend(ctx context.Context, id string, first bool) (Send, er
 		if c == nil {
 			return nil, ErrNotFound
 		}
-		if out.Granted = c.reserve(b.now(), first); !out.Granted {
+		if out.Granted = b.reserve(c, first); !out.Granted {
 			return c, errUnchanged
 		}
 		return c, nil
@@ -61,7 +62,7 @@ func (b *Book) EnsureSent(ctx context.Context, c *Challenge) (Send, error) {
 		if old == nil {
 			next = b.fresh(c)
 		}
-		out.Granted = next.reserve(b.now(), true)
+		out.Granted = b.reserve(next, true)
 		if old != nil && !out.Granted {
 			return old, errUnchanged
 		}
@@ -74,8 +75,10 @@ func (b *Book) EnsureSent(ctx context.Context, c *Challenge) (Send, error) {
 	return b.withCode(out)
 }
 
-// reserve reserves the next SMS, and reports false if there is to be none now.
-func (c *Challenge) reserve(now time.Time, first bool) bool {
+// reserve reserves a challenge's next SMS, and reports false if there is to be none
+// now.
+func (b *Book) reserve(c *Challenge, first bool) bool {
+	now := b.now()
 	switch {
 	case c.State(now) != Pending, !c.Accepts(policy.SMS), c.Sends >= MaxSends,
 		first && c.Sends > 0,
@@ -84,9 +87,14 @@ func (c *Challenge) reserve(now time.Time, first bool) bool {
 	}
 	// The same code while it has life left: a message that comes late is still
 	// good, and a duplicate does no harm.
+	_, err := b.ring.Key(c.Key, seal.Code)
+	retired := errors.Is(err, seal.ErrUnknownKey)
+	if retired {
+		c.Key = b.ring.Current()
+	}
 	if c.Sends == 0 {
 		c.CodeFrom = now
-	} else if c.CodeFrom.Add(CodeLifetime).Sub(now) < sameCode {
+	} else if retired || c.CodeFrom.Add(CodeLifetime).Sub(now) < sameCode {
 		c.Generation++
 		c.CodeFrom, c.Lost = now, c.Sends
 	}

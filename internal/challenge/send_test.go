@@ -221,7 +221,7 @@ func TestACodeThatIsOnItsWaySurvivesARotation(t *testing.T) {
 	w := newWorld(t)
 	c := w.pending()
 	sent := w.reserve(c.ID, true).Code
-	rotated, err := w.ring.Rotate(w.rand, w.clock.now())
+	rotated, err := w.ring.Rotate(w.rand, w.clock.now(), w.clock.now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,11 +239,38 @@ func TestACodeThatIsOnItsWaySurvivesARotation(t *testing.T) {
 	}
 }
 
-func TestACodeUnderAKeyThatIsGoneIsAnError(t *testing.T) {
+// The player who waits for a code while its key is retired gets another one, not an
+// error page.
+func TestACodeWhoseKeyWasRetiredHasExpired(t *testing.T) {
 	w := newWorld(t)
-	c := w.reserve(w.pending().ID, true).Challenge
-	c.Key = 99
-	if code, err := w.book.Code(c); err == nil || code != "" {
-		t.Errorf("Code() = %d digits, %v, want an error", len(code), err)
+	c := w.pending()
+	sent := w.reserve(c.ID, true)
+	rotated, err := w.ring.Rotate(w.rand, w.clock.now(), w.clock.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Whatever is written is sealed again, so the challenge outlives the key of its
+	// code.
+	if _, err := w.another(rotated).MarkNotSent(t.Context(), c.ID); err != nil {
+		t.Fatal(err)
+	}
+	retired, err := rotated.Retire(1, w.clock.now(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := w.another(retired)
+	if c, err = node.Get(t.Context(), c.ID); err != nil {
+		t.Fatal(err)
+	}
+	if code, err := node.Code(c); code != "" || err != nil {
+		t.Errorf("Code() = %d digits, %v, want none and no error", len(code), err)
+	}
+	w.clock.add(30 * time.Second)
+	again, err := node.ReserveSend(t.Context(), c.ID, false)
+	if err != nil || !again.Granted || len(again.Code) != 6 || again.Code == sent.Code || again.Challenge.Sends != 2 {
+		t.Fatalf("ReserveSend() = %v after %d sends, %v, want another code", again, again.Challenge.Sends, err)
+	}
+	if code, err := node.Code(again.Challenge); code != again.Code || err != nil {
+		t.Errorf("Code() is not what was sent, %v", err)
 	}
 }

@@ -226,6 +226,7 @@ func (w *world) attach(s store.Store, ring *seal.Ring) {
 		if ring, err = seal.NewRing(rand.Reader, w.clock.now()); err != nil {
 			w.t.Fatal(err)
 		}
+		ring.Clock = w.clock.now
 	}
 	if w.back, err = gate.NewBackend(s, ring, rand.Reader, w.clock.now); err != nil {
 		w.t.Fatal(err)

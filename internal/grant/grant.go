@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/securecookie"
@@ -136,19 +137,56 @@ const maxVerified = 1 << 12
 // costs them. Only the signature is remembered: what the grant is worth is asked
 // of [Grant.Fits] and [Grant.Opens] each time. Only cookies that we have signed get
 // in, so nobody can fill the memory with others.
+//
+// When the ring's keys change, what was remembered is forgotten: a cookie under a
+// key that was retired is worthless from that moment.
 type Codec struct {
-	// codecs are one per key of the ring, the current one first.
-	codecs []*securecookie.SecureCookie
+	ring *seal.Ring
+	keys atomic.Pointer[keyed]
+}
+
+// keyed is what a codec has made of one generation of the ring's keys.
+type keyed struct {
+	generation uint64
+	signers    []signer // one per key of the ring
 
 	mu       sync.RWMutex
 	verified map[string]Grant // guarded by mu; the entries are never changed
 }
 
-// NewCodec returns the codec for the keys of a ring.
+type signer struct {
+	id seal.KeyID
+	*securecookie.SecureCookie
+}
+
+// NewCodec returns the codec for the keys of a ring, and for those that the ring
+// takes over later ([seal.Ring.Adopt]).
 func NewCodec(ring *seal.Ring) (*Codec, error) {
-	c := &Codec{verified: map[string]Grant{}}
-	for _, id := range ring.IDs() {
-		key, err := ring.Key(id, seal.Cookie)
+	c := &Codec{ring: ring}
+	if _, err := c.renew(ring.Generation()); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// present returns what was made of the keys that the ring has now.
+func (c *Codec) present() (*keyed, error) {
+	generation := c.ring.Generation()
+	if k := c.keys.Load(); k.generation == generation {
+		return k, nil
+	}
+	return c.renew(generation)
+}
+
+// renew makes everything of the ring's keys. The generation was read before them:
+// if they change meanwhile, the next call makes it again.
+func (c *Codec) renew(generation uint64) (*keyed, error) {
+	k := &keyed{generation: generation, verified: map[string]Grant{}}
+	for _, id := range c.ring.IDs() {
+		key, err := c.ring.Key(id, seal.Cookie)
+		if errors.Is(err, seal.ErrUnknownKey) {
+			continue // retired in this moment
+		}
 		if err != nil {
 			return nil, fmt.Errorf("deriving cookie key: %w", err)
 		}
@@ -157,51 +195,68 @@ func NewCodec(ring *seal.Ring) (*Codec, error) {
 		// The grant carries its own ends, checked against an injected clock.
 		sc.MaxAge(0)
 		sc.MaxLength(2048)
-		c.codecs = append(c.codecs, sc)
+		k.signers = append(k.signers, signer{id, sc})
 	}
-	return c, nil
+	c.keys.Store(k)
+	return k, nil
 }
 
-// Encode returns the cookie value for g.
+// Encode returns the cookie value for g, signed under the key that is current now.
 func (c *Codec) Encode(g *Grant) (string, error) {
-	v, err := c.codecs[0].Encode(cookieName, g)
+	// Before the signers: a current key is never taken from a ring, so they have it.
+	current := c.ring.Current()
+	k, err := c.present()
 	if err != nil {
 		return "", fmt.Errorf("encoding grant: %w", err)
 	}
-	return v, nil
+	for _, s := range k.signers {
+		if s.id != current {
+			continue
+		}
+		v, err := s.Encode(cookieName, g)
+		if err != nil {
+			return "", fmt.Errorf("encoding grant: %w", err)
+		}
+		return v, nil
+	}
+	return "", fmt.Errorf("encoding grant: %w", seal.ErrUnknownKey)
 }
 
 // Decode reads a cookie value into g. Every failure is ErrInvalid. Nothing of g
 // may be used before [Grant.Fits] has said yes, and its entries must not be
 // changed: other calls share them.
 func (c *Codec) Decode(value string, g *Grant) error {
-	c.mu.RLock()
-	known, ok := c.verified[value]
-	c.mu.RUnlock()
+	k, err := c.present()
+	if err != nil {
+		return ErrInvalid
+	}
+	k.mu.RLock()
+	known, ok := k.verified[value]
+	k.mu.RUnlock()
 	if ok {
 		*g = known
 		return nil
 	}
-	for _, sc := range c.codecs {
-		if sc.Decode(cookieName, value, g) == nil {
-			c.remember(value, *g)
+	for _, s := range k.signers {
+		if s.Decode(cookieName, value, g) == nil {
+			k.remember(value, *g)
 			return nil
 		}
 	}
 	return ErrInvalid
 }
 
-func (c *Codec) remember(value string, g Grant) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.verified) >= maxVerified {
-		for old := range c.verified {
-			delete(c.verified, old)
+func (k *keyed) remember(value string, g Grant) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.verified) >= maxVerified {
+		for old := range k.verified {
+			delete(k.verified, old)
 			break
 		}
 	}
 	// The value is a part of a request's header, which must not be kept alive whole.
-	c.verified[strings.Clone(value)] = g
+	k.verified[strings.Clone(value)] = g
 }
 
 // serializer is the compact binary form under securecookie's signature:

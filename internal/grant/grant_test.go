@@ -26,12 +26,13 @@ func newRing(t testing.TB) *seal.Ring {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ring.Clock = func() time.Time { return noon }
 	return ring
 }
 
 func rotate(t testing.TB, ring *seal.Ring) *seal.Ring {
 	t.Helper()
-	next, err := ring.Rotate(rand.Reader, noon)
+	next, err := ring.Rotate(rand.Reader, noon, noon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,6 +216,88 @@ func retire(t *testing.T, ring *seal.Ring) *seal.Ring {
 	return retired
 }
 
+// A rotation drops nobody, and a key that was retired because it leaked vouches for
+// nothing any more, not even for a cookie that was seen before.
+func TestACodecFollowsItsRing(t *testing.T) {
+	now := noon
+	first := newRing(t)
+	first.Clock = func() time.Time { return now }
+	second, err := first.Rotate(rand.Reader, noon, noon.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead, err := NewCodec(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCodec(t, first)
+	old := encode(t, c, example(1))
+	if err := c.Decode(old, new(Grant)); err != nil {
+		t.Fatal(err)
+	}
+	adopt := func(next *seal.Ring) {
+		t.Helper()
+		if changed, err := first.Adopt(next); err != nil || !changed {
+			t.Fatalf("Adopt() = %v, %v", changed, err)
+		}
+	}
+	adopt(second)
+	if err := ahead.Decode(encode(t, c, example(1)), new(Grant)); err != nil {
+		t.Errorf("before its time a key signs: %v", err)
+	}
+	now = noon.Add(time.Hour)
+	fresh := encode(t, c, example(1))
+	for name, value := range map[string]string{"of before the rotation": old, "of after it": fresh, "of a node that is ahead": encode(t, ahead, example(1))} {
+		if err := c.Decode(value, new(Grant)); err != nil {
+			t.Errorf("Decode() of a cookie %s = %v", name, err)
+		}
+	}
+	retired, err := second.Retire(1, now, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	adopt(retired)
+	if err := c.Decode(old, new(Grant)); !errors.Is(err, ErrInvalid) {
+		t.Errorf("Decode() under a retired key = %v, want ErrInvalid", err)
+	}
+	if err := c.Decode(fresh, new(Grant)); err != nil {
+		t.Errorf("Decode() under the current key = %v", err)
+	}
+}
+
+func TestACodecIsUsedWhileItsRingChanges(t *testing.T) {
+	ring := newRing(t)
+	states := []*seal.Ring{rotate(t, ring)}
+	next, err := states[0].Rotate(rand.Reader, noon, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	states = append(states, next)
+	c := newCodec(t, ring)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for _, next := range states {
+			if _, err := ring.Adopt(next); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 4 {
+		wg.Go(func() {
+			for range 50 {
+				v, err := c.Encode(example(1))
+				if err == nil {
+					err = c.Decode(v, new(Grant))
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
 // R40: name, value and attributes of the cookie stay below what browsers keep.
 func TestTheLargestGrantFitsIntoACookie(t *testing.T) {
 	g := example(MaxEntries)
@@ -279,11 +362,11 @@ func TestACodecRemembersOnlySoManyCookies(t *testing.T) {
 			}
 		}
 	}
-	if n := len(c.verified); n != maxVerified {
+	if n := len(c.keys.Load().verified); n != maxVerified {
 		t.Errorf("%d cookies are remembered, want %d", n, maxVerified)
 	}
 	var g Grant
-	if err := c.Decode("forged", &g); err == nil || len(c.verified) != maxVerified {
+	if err := c.Decode("forged", &g); err == nil || len(c.keys.Load().verified) != maxVerified {
 		t.Error("a cookie that is none of ours is remembered")
 	}
 }

@@ -10,20 +10,36 @@ import (
 	"time"
 )
 
-// documentFormat is the form of a ring's document that this version knows.
-const documentFormat = 1
+// The formats of a ring's document. In format 1 each key is current from when it
+// was created. In format 2 each says from when, because for one of them at least
+// that is another time. A ring is written in the first that can tell it, so each
+// ring has one document, and a ring that was never rotated can still be read by a
+// Stepgate that knows format 1 only.
+const (
+	formatCreated = 1
+	formatFrom    = 2
+)
 
 // document is a ring as it is kept: one JSON object.
 type document struct {
 	Format int           `json:"format"`
 	Lookup secret        `json:"lookup"`
-	Keys   []documentKey `json:"keys"` // the current one first, ids falling
+	Keys   []documentKey `json:"keys"` // the newest first, ids falling
 }
 
 type documentKey struct {
 	ID      KeyID  `json:"id"`
 	Created stamp  `json:"created"`
+	From    *stamp `json:"from,omitempty"` // not in format 1
 	Secret  secret `json:"secret"`
+}
+
+// from is the time from which the key is current.
+func (k documentKey) from() time.Time {
+	if k.From == nil {
+		return k.Created.at
+	}
+	return k.From.at
 }
 
 // secret is 32 bytes, in base64 with padding.
@@ -58,7 +74,7 @@ func (s stamp) MarshalText() ([]byte, error) { return []byte(s.at.Format(stampLa
 func (s *stamp) UnmarshalText(text []byte) error {
 	t, err := time.Parse(stampLayout, string(text))
 	if err != nil || t.Format(stampLayout) != string(text) || t.IsZero() {
-		return errors.New("a creation time is not in RFC 3339, in UTC and to the second")
+		return errors.New("a time is not in RFC 3339, in UTC and to the second")
 	}
 	s.at = t
 	return nil
@@ -67,9 +83,19 @@ func (s *stamp) UnmarshalText(text []byte) error {
 // Marshal returns the ring's document, which [ParseRing] reads. It holds every key
 // and secret: it belongs where nobody reads who may not pass for any player.
 func (r *Ring) Marshal() []byte {
-	doc := document{Format: documentFormat, Lookup: r.secrets().lookup}
-	for _, k := range r.secrets().keys {
-		doc.Keys = append(doc.Keys, documentKey{ID: k.id, Created: stamp{k.created}, Secret: k.secret})
+	s := r.secrets()
+	doc := document{Format: formatCreated, Lookup: s.lookup}
+	for _, k := range s.keys {
+		if !k.from.Equal(k.created) {
+			doc.Format = formatFrom
+		}
+	}
+	for _, k := range s.keys {
+		key := documentKey{ID: k.id, Created: stamp{k.created}, Secret: k.secret}
+		if doc.Format == formatFrom {
+			key.From = &stamp{k.from}
+		}
+		doc.Keys = append(doc.Keys, key)
 	}
 	b, err := json.Marshal(doc)
 	if err != nil {
@@ -100,7 +126,7 @@ func parseRing(doc []byte) (*Ring, error) {
 	keys := make([]*ringKey, len(d.Keys))
 	for i, k := range d.Keys {
 		var err error
-		if keys[i], err = newRingKey(k.ID, k.Created.at, k.Secret); err != nil {
+		if keys[i], err = newRingKey(k.ID, k.Created.at, k.from(), k.Secret); err != nil {
 			return nil, err
 		}
 	}
@@ -111,14 +137,14 @@ func parseRing(doc []byte) (*Ring, error) {
 	// encoding/json takes the last of two equal fields, and fields in other cases.
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, doc); err != nil || !bytes.Equal(compact.Bytes(), r.Marshal()) {
-		return nil, errors.New("a field stands twice, or in another order or spelling")
+		return nil, errors.New("a field stands twice, or in another order or spelling, or format 2 where 1 would do")
 	}
 	return r, nil
 }
 
 func (d document) validate() error {
-	if d.Format != documentFormat {
-		return fmt.Errorf("format %d: this Stepgate knows format %d", d.Format, documentFormat)
+	if d.Format != formatCreated && d.Format != formatFrom {
+		return fmt.Errorf("format %d: this Stepgate knows formats %d and %d", d.Format, formatCreated, formatFrom)
 	}
 	if d.Lookup == nil {
 		return errors.New("no lookup secret")
@@ -135,10 +161,14 @@ func (d document) validate() error {
 			return fmt.Errorf("key %d has no secret", k.ID)
 		case k.Created.at.IsZero():
 			return fmt.Errorf("key %d does not say when it was created", k.ID)
+		case (k.From != nil) != (d.Format == formatFrom):
+			return fmt.Errorf("key %d: from, when it becomes current, stands in format %d and only there", k.ID, formatFrom)
+		case k.from().Before(k.Created.at):
+			return fmt.Errorf("key %d is current before it was created", k.ID)
 		case i > 0 && k.ID == d.Keys[i-1].ID:
 			return fmt.Errorf("key %d stands twice", k.ID)
 		case i > 0 && k.ID > d.Keys[i-1].ID:
-			return fmt.Errorf("key %d follows key %d: want the newest first, which is the current one", k.ID, d.Keys[i-1].ID)
+			return fmt.Errorf("key %d follows key %d: want the newest first", k.ID, d.Keys[i-1].ID)
 		case seen[string(k.Secret)]:
 			return fmt.Errorf("key %d has the secret of another", k.ID)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestDocumentIsTheWholeRing(t *testing.T) {
@@ -87,6 +88,9 @@ func badDocuments() (good string, bad []badDocument) {
 	}
 	lookup := testSecret(100)
 	good = ring(lookup, key(2), key(1))
+	later := ring(lookup, strings.Replace(key(2), created, created+`,"from":"2026-01-02T05:04:05Z"`, 1),
+		strings.Replace(key(1), created, created+`,"from":"2026-01-02T03:04:05Z"`, 1))
+	later = strings.Replace(later, `"format":1`, `"format":2`, 1)
 	short := base64.StdEncoding.EncodeToString(make([]byte, 31))
 	return good, []badDocument{
 		{"nothing", ``, "EOF"},
@@ -94,7 +98,17 @@ func badDocuments() (good string, bad []badDocument) {
 		{"null", `null`, "format 0"},
 		{"list", `[]`, "cannot unmarshal"},
 		{"no format", strings.Replace(good, `"format":1,`, ``, 1), "format 0"},
-		{"newer format", strings.Replace(good, `"format":1`, `"format":2`, 1), "format 2"},
+		{"newer format", strings.Replace(good, `"format":1`, `"format":3`, 1), "format 3"},
+		{"format 2 without from", strings.Replace(good, `"format":1`, `"format":2`, 1), "stands in format 2"},
+		{"format 1 with from", strings.Replace(good, created, created+`,"from":"2026-01-02T03:04:05Z"`, 1), "stands in format 2"},
+		{"format 2 with from on one key", strings.Replace(later, `,"from":"2026-01-02T03:04:05Z"`, ``, 1), "stands in format 2"},
+		{"format 2 that format 1 could tell", strings.Replace(later, "05:04:05", "03:04:05", 1), "format 2 where 1 would do"},
+		{"null from", strings.Replace(good, created, created+`,"from":null`, 1), "spelling"},
+		{"empty from", strings.Replace(later, "2026-01-02T05:04:05Z", "", 1), "RFC 3339"},
+		{"from with an offset", strings.Replace(later, "05:04:05Z", "05:04:05+00:00", 1), "UTC"},
+		{"from with a fraction", strings.Replace(later, "05:04:05Z", "05:04:05.0Z", 1), "second"},
+		{"current before it was created", strings.Replace(later, "05:04:05", "03:04:04", 1), "before it was created"},
+		{"from before created", strings.Replace(later, created+`,"from":"2026-01-02T05:04:05Z"`, `"from":"2026-01-02T05:04:05Z",`+created, 1), "another order"},
 		{"no lookup secret", strings.Replace(good, `"lookup":"`+lookup+`",`, ``, 1), "no lookup secret"},
 		{"null lookup secret", strings.Replace(good, `"`+lookup+`"`, `null`, 1), "no lookup secret"},
 		{"empty lookup secret", ring("", key(1)), "0 bytes"},
@@ -157,6 +171,7 @@ func TestParseRingRefusesAllButItsOwnForm(t *testing.T) {
 func FuzzParseRing(f *testing.F) {
 	f.Add(newTestRing(f, 1).Marshal())
 	f.Add(rotate(f, newTestRing(f, 1), 2).Marshal())
+	f.Add(rotateLater(f, newTestRing(f, 1), 2, time.Hour).Marshal())
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		r, err := ParseRing(doc)
 		if err != nil {
@@ -169,7 +184,7 @@ func FuzzParseRing(f *testing.F) {
 		if again := r.Marshal(); !bytes.Equal(again, compact.Bytes()) {
 			t.Errorf("Marshal(ParseRing(%q)) = %q", doc, again)
 		}
-		if r.Current() != slices.Max(r.IDs()) || slices.Contains(r.IDs(), 0) {
+		if !slices.Contains(r.IDs(), r.Current()) || slices.Contains(r.IDs(), 0) {
 			t.Errorf("ParseRing(%q) has the ids %v", doc, r.IDs())
 		}
 	})

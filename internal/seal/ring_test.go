@@ -28,12 +28,13 @@ func newTestRing(t testing.TB, seed byte) *Ring {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Clock = func() time.Time { return testTime.Add(24 * time.Hour) }
 	return r
 }
 
 func rotate(t testing.TB, r *Ring, seed byte) *Ring {
 	t.Helper()
-	next, err := r.Rotate(testRandom(seed), testTime.Add(time.Hour))
+	next, err := r.Rotate(testRandom(seed), testTime.Add(time.Hour), testTime.Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +136,7 @@ func TestDerivationNeverChanges(t *testing.T) {
 }
 
 func TestRingStopsBeforeItsIDsStartAgain(t *testing.T) {
-	k, err := newRingKey(math.MaxUint32, testTime, bytes.Repeat([]byte{1, 2}, 16))
+	k, err := newRingKey(math.MaxUint32, testTime, testTime, bytes.Repeat([]byte{1, 2}, 16))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +144,7 @@ func TestRingStopsBeforeItsIDsStartAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if next, err := r.Rotate(testRandom(1), testTime); err == nil {
+	if next, err := r.Rotate(testRandom(1), testTime, testTime); err == nil {
 		t.Errorf("Rotate() = %v, want an error: key 0 would follow", next)
 	}
 }
@@ -155,7 +156,7 @@ func TestShortRandomnessIsAnError(t *testing.T) {
 		}
 	}
 	r := newTestRing(t, 1)
-	if _, err := r.Rotate(bytes.NewReader(make([]byte, 31)), testTime); err == nil {
+	if _, err := r.Rotate(bytes.NewReader(make([]byte, 31)), testTime, testTime); err == nil {
 		t.Error("Rotate() with 31 random bytes = nil, want an error")
 	}
 	if _, err := r.Seal(bytes.NewReader(make([]byte, 11)), "a", nil); err == nil {

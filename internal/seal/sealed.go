@@ -36,7 +36,7 @@ const Overhead = headerLength + nonceLength + tagLength
 // ten, so a site with a million challenges a day gets there in 14 months; it should
 // rotate once a year.
 func (r *Ring) Seal(rand io.Reader, aad string, plain []byte) ([]byte, error) {
-	k := r.secrets().keys[0]
+	k := r.secrets().current(r.now())
 	sealed := make([]byte, headerLength+nonceLength, Overhead+len(plain))
 	sealed[0] = sealVersion
 	binary.BigEndian.PutUint32(sealed[1:], uint32(k.id))
