@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
 	"github.com/caddyserver/caddy/v2"
@@ -42,13 +41,18 @@ const (
 // key ring, the way SMS codes are sent, and the look of the pages.
 //
 // The key ring lies in Caddy's storage under `stepgate/keys.json` and is made at
-// the first start. Whoever can read it can pass for any player; whoever loses it
-// loses every enrolment. A store remembers its key ring, and a gateway whose ring
-// is another one, or is gone, does not start.
+// the first start, or it lies where `keys` says. Whoever can read it can pass for
+// any player; whoever loses it loses every enrolment. A store remembers its key
+// ring, and a gateway whose ring is another one, or is gone, does not start. Several
+// gateways over one store need the same ring.
 type App struct {
 	// Where accounts, challenges and the audit log are kept. Default: `bolt`, one
 	// file in Caddy's data folder.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=stepgate.stores inline_key=module"`
+
+	// Where the key ring lies. Default: in Caddy's storage, where the first start
+	// makes it.
+	Keys *Keys `json:"keys,omitempty"`
 
 	// How SMS codes are sent. Default: not at all; SMS is then no factor.
 	SMS *SMS `json:"sms,omitempty"`
@@ -73,7 +77,7 @@ type App struct {
 	pages   *challengepages.Renderer
 
 	ctx     caddy.Context
-	storage certmagic.Storage
+	keys    ringPlace
 	logger  *zap.Logger
 	audit   *zap.Logger
 	backing backing
@@ -86,7 +90,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision reads the configuration. It opens nothing.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.ctx, a.storage = ctx, ctx.Storage()
+	a.ctx = ctx
 	a.logger = ctx.Logger()
 	a.audit = a.logger.Named("audit")
 	a.backing.open = a.openBackend
@@ -99,6 +103,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.loadStore(ctx); err != nil {
 		return fmt.Errorf("loading store: %w", err)
 	}
+	place, err := a.Keys.place(ctx.Storage())
+	if err != nil {
+		return fmt.Errorf("loading keys: %w", err)
+	}
+	a.keys = place
 	if a.SMS != nil {
 		sender, err := a.SMS.load(ctx)
 		if err != nil {
@@ -162,7 +171,7 @@ func (a *App) openBackend() (*gate.Backend, func(), error) {
 	if err != nil {
 		return nil, nil, a.openFailed(err)
 	}
-	keys := keyring{storage: a.storage, rand: rand.Reader, now: time.Now}
+	keys := keyring{place: a.keys, rand: rand.Reader, now: time.Now}
 	ring, err := keys.open(ctx, s)
 	if err != nil {
 		release()
@@ -173,7 +182,8 @@ func (a *App) openBackend() (*gate.Backend, func(), error) {
 		release()
 		return nil, nil, a.openFailed(fmt.Errorf("preparing key ring: %w", err))
 	}
-	return b, func() { b.Close(); release() }, nil
+	stop := keys.startFollowing(ring, a.logger)
+	return b, func() { stop(); b.Close(); release() }, nil
 }
 
 func (a *App) openFailed(err error) error {

@@ -19,6 +19,7 @@ import (
 //
 //	stepgate {
 //		store <module> ...
+//		keys  file <path>|env <name>
 //		brand <name> {
 //			color       <rrggbb>|"#<rrggbb>"
 //			logo        <path>
@@ -44,6 +45,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	a := new(App)
 	err := parseBlock(d, "stepgate", []option{
 		{name: "store", parse: a.parseStore},
+		{name: "keys", parse: a.parseKeys},
 		{name: "brand", parse: a.parseBrand},
 		{name: "sms", parse: a.parseSMS},
 		{name: "first_enrolment", parse: a.parseFirstEnrolment},

@@ -6,13 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"runtime"
 	"time"
-
-	"github.com/caddyserver/certmagic"
 
 	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/store"
@@ -28,9 +22,10 @@ const (
 )
 
 // errNoKeyring says that the key ring is not where it should be.
-var errNoKeyring = errors.New("no key ring in Caddy's storage under " + keyringName)
+var errNoKeyring = errors.New("no key ring")
 
-// keyring reads the key ring, and makes it at the very first start.
+// keyring reads the key ring. In Caddy's storage it is made at the very first
+// start; elsewhere it is the operator who puts it there.
 //
 // A new ring beside an old store would be a disaster that looks like a good start:
 // no account is found under it, every player counts as one without a second
@@ -38,16 +33,16 @@ var errNoKeyring = errors.New("no key ring in Caddy's storage under " + keyringN
 // there is none and the store has never seen one, and each store keeps a mark by
 // which it knows its own ring again.
 type keyring struct {
-	storage certmagic.Storage
-	rand    io.Reader
-	now     func() time.Time
+	place ringPlace
+	rand  io.Reader
+	now   func() time.Time
 }
 
 // open returns the ring that belongs to the store.
 func (k keyring) open(ctx context.Context, s store.Store) (*seal.Ring, error) {
 	ring, err := k.load(ctx)
-	if errors.Is(err, errNoKeyring) {
-		ring, err = k.create(ctx, s)
+	if storage, ok := k.place.(storagePlace); ok && errors.Is(err, errNoKeyring) {
+		ring, err = k.create(ctx, storage, s)
 	}
 	if err != nil {
 		return nil, err
@@ -58,74 +53,53 @@ func (k keyring) open(ctx context.Context, s store.Store) (*seal.Ring, error) {
 	return ring, nil
 }
 
-// load reads the ring. Its error is errNoKeyring if the storage says for certain
-// that there is none; everything else that goes wrong is no reason to make one.
+// load reads the ring. Its error is errNoKeyring if there is none for certain;
+// everything else that goes wrong is no reason to make one.
 func (k keyring) load(ctx context.Context) (*seal.Ring, error) {
-	doc, err := k.storage.Load(ctx, keyringName)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errNoKeyring
-	}
+	doc, err := k.place.load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reading key ring %s from Caddy's storage: %w", keyringName, err)
+		return nil, err
 	}
+	return k.parse(doc)
+}
+
+func (k keyring) parse(doc []byte) (*seal.Ring, error) {
 	ring, err := seal.ParseRing(doc)
 	if err != nil {
-		return nil, fmt.Errorf("%s in Caddy's storage is damaged; put it back from a backup: %w", keyringName, err)
+		return nil, fmt.Errorf("%s is damaged; put it back from a backup: %w", k.place, err)
 	}
+	ring.Clock = k.now
 	return ring, nil
 }
 
 // create makes the ring, unless another process does so at the same time.
-func (k keyring) create(ctx context.Context, s store.Store) (ring *seal.Ring, err error) {
-	if err := k.storage.Lock(ctx, keyringLock); err != nil {
-		return nil, fmt.Errorf("locking Caddy's storage to make the key ring: %w", err)
-	}
-	defer func() {
-		if unlock := k.storage.Unlock(context.WithoutCancel(ctx), keyringLock); unlock != nil {
-			err = errors.Join(err, fmt.Errorf("unlocking Caddy's storage: %w", unlock))
+func (k keyring) create(ctx context.Context, storage storagePlace, s store.Store) (ring *seal.Ring, err error) {
+	err = storage.locked(ctx, func() error {
+		if ring, err = k.load(ctx); !errors.Is(err, errNoKeyring) {
+			return err
 		}
-	}()
-	if ring, err = k.load(ctx); !errors.Is(err, errNoKeyring) {
-		return ring, err
-	}
-	switch _, err := s.Get(ctx, keyringMark); {
-	case err == nil:
-		return nil, fmt.Errorf("%w, but the store was made with one: put it back from a backup, or point Caddy's storage to where it is", errNoKeyring)
-	case !errors.Is(err, store.ErrNotFound):
-		return nil, fmt.Errorf("looking for the key ring's mark in the store: %w", err)
-	}
-	if ring, err = seal.NewRing(k.rand, k.now()); err != nil {
-		return nil, err
-	}
-	if err := k.storage.Store(ctx, keyringName, ring.Marshal()); err != nil {
-		return nil, fmt.Errorf("writing key ring %s to Caddy's storage: %w", keyringName, err)
-	}
-	if err := k.sync(); err != nil {
-		return nil, fmt.Errorf("writing key ring %s to Caddy's storage: %w", keyringName, err)
-	}
-	// What is used is what can be read back.
-	return k.load(ctx)
-}
-
-// sync makes the name of a ring that lies in a file durable. Caddy's file storage
-// syncs the file and not its folder, which is right for a certificate that can be
-// had again; a store that survives a power loss without its ring is lost.
-func (k keyring) sync() error {
-	files, ok := k.storage.(interface{ Filename(key string) string })
-	if !ok || runtime.GOOS == "windows" {
-		return nil
-	}
-	dir := filepath.Dir(files.Filename(keyringName))
-	for _, folder := range []string{dir, filepath.Dir(dir)} {
-		f, err := os.Open(folder)
+		missing := err
+		switch _, err := s.Get(ctx, keyringMark); {
+		case err == nil:
+			return fmt.Errorf("%w, but the store was made with one: put it back from a backup, or point Caddy's storage to where it is", missing)
+		case !errors.Is(err, store.ErrNotFound):
+			return fmt.Errorf("looking for the key ring's mark in the store: %w", err)
+		}
+		made, err := seal.NewRing(k.rand, k.now())
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		if err := storage.store(ctx, made.Marshal()); err != nil {
 			return err
 		}
+		// What is used is what can be read back.
+		ring, err = k.load(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	return ring, nil
 }
 
 // mark compares the store's mark with the ring, and sets it in a store that has
@@ -138,8 +112,8 @@ func (k keyring) mark(ctx context.Context, s store.Store, ring *seal.Ring) error
 		case old == nil:
 			return &store.Write{Value: sum[:]}, nil
 		case !bytes.Equal(old.Value, sum[:]):
-			return nil, errors.New("the store was made with another key ring than the one in Caddy's storage: " +
-				"bring the two together again, or start with an empty store")
+			return nil, fmt.Errorf("the store was made with another key ring than %s: "+
+				"bring the two together again, or start with an empty store", k.place)
 		default:
 			return nil, nil
 		}

@@ -22,7 +22,7 @@ import (
 var ringTime = time.Date(2026, 3, 1, 5, 0, 0, 0, time.UTC)
 
 func newKeyring(storage certmagic.Storage) keyring {
-	return keyring{storage: storage, rand: rand.Reader, now: func() time.Time { return ringTime }}
+	return keyring{place: storagePlace{storage}, rand: rand.Reader, now: func() time.Time { return ringTime }}
 }
 
 func newFileStorage(t *testing.T) *certmagic.FileStorage {
@@ -94,7 +94,7 @@ func TestAKeyRingThatCannotBeReadIsNeverReplaced(t *testing.T) {
 	}
 	whole := ring.Marshal()
 	for name, doc := range map[string][]byte{
-		"empty": nil, "cut off": whole[:len(whole)/2], "another format": bytes.Replace(whole, []byte(`"format":1`), []byte(`"format":2`), 1),
+		"empty": nil, "cut off": whole[:len(whole)/2], "another format": bytes.Replace(whole, []byte(`"format":1`), []byte(`"format":3`), 1),
 		"with something behind it": append(bytes.Clone(whole), "{}"...),
 	} {
 		storage := newFileStorage(t)
