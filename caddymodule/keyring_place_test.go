@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,12 +175,24 @@ func TestOnlyOnePlaceIsNamed(t *testing.T) {
 
 // shown is a place that a test exchanges.
 type shown struct {
+	mu  sync.Mutex // guards doc and err
 	doc []byte
 	err error
 }
 
-func (s *shown) load(context.Context) ([]byte, error) { return s.doc, s.err }
-func (*shown) String() string                         { return "the test" }
+func (s *shown) show(doc []byte, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doc, s.err = doc, err
+}
+
+func (s *shown) load(context.Context) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.doc, s.err
+}
+
+func (*shown) String() string { return "the test" }
 
 // What a running gateway finds each minute, and what it goes on with.
 func TestARunningGatewayTakesOverItsOwnRingOnly(t *testing.T) {
@@ -215,7 +228,7 @@ func TestARunningGatewayTakesOverItsOwnRingOnly(t *testing.T) {
 			{"gone", nil, errNoKeyring, "error", 2},
 			{"back", rotated.Marshal(), nil, "", 2},
 		} {
-			place.doc, place.err = step.doc, step.err
+			place.show(step.doc, step.err)
 			time.Sleep(followEvery)
 			synctest.Wait()
 			var level string
