@@ -149,7 +149,7 @@ var benchStores = []struct {
 	}},
 	{"postgres", func(b *testing.B) store.Store {
 		server := pgtest.Own(b, pgserver.Options{Durable: true, Settings: []string{"shared_buffers=512MB"}})
-		s, err := postgres.Open(b.Context(), server.DSN(), postgres.Options{MaxConns: 32, Timeout: time.Minute})
+		s, err := postgres.Open(b.Context(), server.DSN(), postgres.Options{MaxConns: 8, Timeout: time.Minute})
 		if err != nil {
 			b.Fatal(err)
 		}
