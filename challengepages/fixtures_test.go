@@ -71,6 +71,9 @@ func states() []state {
 		}
 		all = append(all, state{"outcome-" + string(kind), o, kind == OutcomeExpired || kind == OutcomeOnHold})
 	}
+	all = append(all, state{"outcome-again", Outcome{
+		Kind: OutcomeStoreDown, Link: "/wallet/withdraw?from=main", Again: []Field{{"amount", "2500000"}, {"account", "BCA 1234567890"}},
+	}, false})
 	return all
 }
 

@@ -91,6 +91,10 @@ func (r *Renderer) CSP(p Page) string {
 		if p.Used {
 			return r.cspReleasing
 		}
+	case Outcome:
+		if len(p.Again) > 0 {
+			return r.cspReleasing
+		}
 	}
 	return r.csp
 }

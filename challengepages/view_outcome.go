@@ -15,6 +15,7 @@ type outcomeView struct {
 	Icon string
 	// Link is a path of the site, or empty; Button says what it leads to.
 	Link, Button string
+	Again        []Field
 }
 
 // The drawings. They repeat what the heading says and are hidden from screen
@@ -68,9 +69,13 @@ func (r *Renderer) fillOutcome(f *frame, o Outcome) error {
 		Button:  w.text("outcome." + form.button),
 	}
 	if o.Link != "" {
-		v.Link = localPath(o.Link)
+		v.Link, v.Again = localPath(o.Link), o.Again
 	}
 	f.Title, f.View, f.Switch = v.Heading, v, r.linkSwitch(f.Lang)
+	if len(v.Again) > 0 {
+		v.Link = formAction(o.Link)
+		f.View, f.Switch = v, nil // a link to the page would leave the fields behind
+	}
 	return nil
 }
 

@@ -142,7 +142,14 @@ type Outcome struct {
 	// Link is where the page's one button leads, a path of the site; empty for
 	// none. What the button says follows from Kind.
 	Link string
+	// Again are the fields of the form that was interrupted, in its order. If there
+	// are any the button sends them to Link once more, so that what the player
+	// entered is not lost.
+	Again []Field
 }
+
+// Field is one field of a form of the site.
+type Field struct{ Name, Value string }
 
 func (Outcome) templateName() string { return "outcome" }
 

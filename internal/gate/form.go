@@ -3,9 +3,11 @@ package gate
 import (
 	"bytes"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/stepgate/stepgate/challengepages"
 )
@@ -36,12 +38,14 @@ func takeForm(r *http.Request) (url.Values, bool) {
 	return readForm(r)
 }
 
-// readForm reads a short form strictly: each field at most once.
+// readForm reads a short form strictly: each field at most once. The body can be read
+// again.
 func readForm(r *http.Request) (url.Values, bool) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
 	if err != nil || len(body) > maxForm {
 		return nil, false
 	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
 		return nil, false
@@ -52,4 +56,34 @@ func readForm(r *http.Request) (url.Values, bool) {
 		}
 	}
 	return form, true
+}
+
+// maxAgain is the longest form of the site that a page repeats, in bytes.
+const maxAgain = 64 << 10
+
+// again returns the fields of the form that a request carries, in their order, for
+// the page of an outage to send once more; nil where it carries none, or one that a
+// page would not repeat as it is. It needs neither the store nor the site.
+func again(r *http.Request) []challengepages.Field {
+	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || r.Method != http.MethodPost || kind != "application/x-www-form-urlencoded" || r.Body == nil ||
+		params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
+		return nil
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxAgain+1))
+	if err != nil || len(body) == 0 || len(body) > maxAgain {
+		return nil
+	}
+	var fields []challengepages.Field
+	for pair := range strings.SplitSeq(string(body), "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		name, err1 := url.QueryUnescape(name)
+		value, err2 := url.QueryUnescape(value)
+		// HTML has no NUL, and browsers leave out a field without a name.
+		if err1 != nil || err2 != nil || name == "" || !utf8.ValidString(name+value) || strings.ContainsRune(name+value, 0) {
+			return nil
+		}
+		fields = append(fields, challengepages.Field{Name: name, Value: value})
+	}
+	return fields
 }

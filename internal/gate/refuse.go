@@ -143,7 +143,7 @@ func (g *Gate) unavailable(w http.ResponseWriter, r *http.Request, o own, err er
 	g.Failed(r, err)
 	return g.refuse(w, r, o, refusal{
 		status: http.StatusServiceUnavailable, problem: "store-unavailable", title: "Step-up authentication is not available at the moment",
-		page:  challengepages.Outcome{Kind: challengepages.OutcomeStoreDown, Link: g.retryLink(r)},
+		page:  g.outage(r, challengepages.OutcomeStoreDown),
 		event: audit.RequestUnavailable, reason: "store", retryAt: g.Now().Add(5 * time.Second),
 	})
 }
@@ -167,7 +167,7 @@ func (g *Gate) refuseCaller(w http.ResponseWriter, r *http.Request, o own, rules
 		g.Failed(r, err)
 		return g.refuse(w, r, o, refusal{
 			status: http.StatusServiceUnavailable, problem: "site-unavailable", title: "The site could not be asked who is logged in",
-			page:  challengepages.Outcome{Kind: challengepages.OutcomeSiteDown, Link: g.retryLink(r)},
+			page:  g.outage(r, challengepages.OutcomeSiteDown),
 			event: audit.RequestUnavailable, reason: "identity", rules: rules, retryAt: g.Now().Add(5 * time.Second),
 		})
 	}
@@ -220,13 +220,17 @@ func (g *Gate) refuseBody(w http.ResponseWriter, r *http.Request, who *caller, r
 	})
 }
 
-// retryLink is where "try again" leads: to the page that was asked for. What a
-// form asked for cannot be asked for by a link.
-func (g *Gate) retryLink(r *http.Request) string {
+// outage is the page of something that is down: its button asks for the same page, or
+// sends the same form, once more. What neither a link nor a form repeats is left to
+// the player.
+func (g *Gate) outage(r *http.Request, kind challengepages.OutcomeKind) challengepages.Outcome {
+	o := challengepages.Outcome{Kind: kind, Link: "/"}
 	if isSafe(r.Method) {
-		return g.target(r)
+		o.Link = g.target(r)
+	} else if o.Again = again(r); len(o.Again) > 0 {
+		o.Link = g.target(r)
 	}
-	return "/"
+	return o
 }
 
 // settingsURL is where a player sets up a factor.
