@@ -63,6 +63,12 @@ type Options struct {
 	// LockTimeout is how long Open waits for the file while another process has
 	// it open. 0 means DefaultLockTimeout; a negative value does not wait.
 	LockTimeout time.Duration
+	// Existing opens a store that is there and makes none: a path without one is
+	// [store.ErrNoStore].
+	Existing bool
+	// Unfinished opens also a store into which a copy is not finished. It is for who
+	// goes on with that copy, and never for a gateway.
+	Unfinished bool
 }
 
 // Store is a [store.Store] in one file.
@@ -94,6 +100,11 @@ func Open(path string, o Options) (*Store, error) {
 	if o.LockTimeout == 0 {
 		o.LockTimeout = DefaultLockTimeout
 	}
+	if o.Existing {
+		if err := checkThere(path); err != nil {
+			return nil, fmt.Errorf("opening store: %w", err)
+		}
+	}
 	dir := filepath.Dir(path)
 	if err := makeFolder(dir); err != nil {
 		return nil, fmt.Errorf("opening store: %w", err)
@@ -102,7 +113,7 @@ func Open(path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening store: %w", err)
 	}
-	if err := errors.Join(guard(func() error { return prepare(db) }), syncFolder(dir)); err != nil {
+	if err := errors.Join(guard(func() error { return prepare(db, o) }), syncFolder(dir)); err != nil {
 		return nil, fmt.Errorf("opening store %s: %w", path, errors.Join(err, guard(db.Close)))
 	}
 	return newStore(db, o.Now), nil

@@ -14,7 +14,7 @@ import (
 
 // The buckets of the file.
 var (
-	metaBucket    = []byte("meta")     // "format" -> formatVersion in decimal
+	metaBucket    = []byte("meta")     // "format" -> formatVersion in decimal; "copy" -> mark of an unfinished copy
 	recordsBucket = []byte("records")  // key -> record
 	countBucket   = []byte("counters") // key -> counter
 	expiryBucket  = []byte("expiry")   // expiry entry -> nothing
@@ -28,7 +28,7 @@ const formatVersion = 1
 var formatKey = []byte("format")
 
 // prepare makes the buckets of a new file, or checks those of an old one.
-func prepare(db *bbolt.DB) error {
+func prepare(db *bbolt.DB, o Options) error {
 	fresh := false
 	err := db.View(func(tx *bbolt.Tx) error {
 		first, _ := tx.Cursor().First()
@@ -37,8 +37,15 @@ func prepare(db *bbolt.DB) error {
 		}
 		return checkFormat(tx)
 	})
-	if err != nil || !fresh {
+	switch {
+	case err != nil:
 		return err
+	case fresh && o.Existing:
+		return store.ErrNoStore
+	case !fresh && !o.Unfinished:
+		return checkFinished(db)
+	case !fresh:
+		return nil
 	}
 	// One transaction, so that a crash leaves either nothing or everything.
 	return db.Update(func(tx *bbolt.Tx) error {

@@ -23,6 +23,9 @@ const (
 	reconnectAfter = 250 * time.Millisecond
 )
 
+// listenerSuffix ends the name of a listener's session.
+const listenerSuffix = " listener"
+
 // proofPrefix begins a listener's announcements to itself. No key begins so.
 const proofPrefix = "!"
 
@@ -48,7 +51,7 @@ func listen(config *pgx.ConnConfig, o Options, notify func(store.Key)) *listener
 		notify: notify, stop: stop, ended: make(chan struct{}),
 	}
 	config = config.Copy()
-	config.RuntimeParams["application_name"] += " listener"
+	config.RuntimeParams["application_name"] += listenerSuffix
 	go func() {
 		defer close(l.ended)
 		for ctx.Err() == nil {

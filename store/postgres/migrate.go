@@ -19,7 +19,7 @@ import (
 var migrations embed.FS
 
 // newest is the number of the last migration.
-const newest = 1
+const newest = 2
 
 // migrationLock is the advisory lock under which the schema is changed: the first
 // eight bytes of SHA-256("stepgate migrations").

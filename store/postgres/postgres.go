@@ -81,6 +81,16 @@ type Options struct {
 	// Now is the clock that expiry, counter windows and leases go by. Nil means
 	// time.Now.
 	Now func() time.Time
+	// Existing opens a schema that is there and up to date, and writes nothing: one
+	// that is not there is [store.ErrNoStore].
+	Existing bool
+	// Unfinished opens also a schema into which a copy is not finished. It is for who
+	// goes on with that copy, and never for a gateway.
+	Unfinished bool
+	// Session names the sessions of one copy at the server, as "stepgate copy 7f3a…",
+	// so that [Store.Alone] can tell them from those of others: a copy may have two
+	// stores in one database. Empty for a gateway. Up to 40 bytes.
+	Session string
 }
 
 var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,49}$`)
@@ -124,6 +134,8 @@ func Check(dsn string, o Options) error {
 type Store struct {
 	pool    *pgxpool.Pool
 	sql     statements
+	schema  string
+	session string
 	now     func() time.Time
 	timeout time.Duration
 	queues  queues
@@ -136,8 +148,8 @@ type Store struct {
 
 // Open connects to the database at dsn, a URL or a list of words as libpq takes
 // them, and brings the schema up to date. It fails if the database cannot be
-// reached within the timeout, or was written by a newer Stepgate. Its errors never
-// hold a password.
+// reached within the timeout, was written by a newer Stepgate, or holds a copy that
+// is not finished ([store.ErrUnfinished]). Its errors never hold a password.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err := o.defaults(); err != nil {
 		return nil, fmt.Errorf("opening store: %w", err)
@@ -152,14 +164,56 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening store: %w", plain(err))
 	}
-	if err := migrate(ctx, pool, o.Schema); err != nil {
+	if err := prepare(ctx, pool, o); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("opening store: %w", plain(err))
 	}
-	s := &Store{pool: pool, sql: newStatements(o.Schema), now: o.Now, timeout: o.Timeout, queues: newQueues(), recent: newRecent()}
+	s := &Store{
+		pool: pool, sql: newStatements(o.Schema), schema: o.Schema, session: o.Session,
+		now: o.Now, timeout: o.Timeout, queues: newQueues(), recent: newRecent(),
+	}
 	s.listener = listen(config.ConnConfig, o, s.watches.Notify)
 	s.watches.Current = s.listener.current
 	return s, nil
+}
+
+// prepare brings the schema into the state that o asks for, or refuses it. A session
+// is open by then, so a copy that begins at the same time sees it, or has set the
+// mark that is found here.
+func prepare(ctx context.Context, pool *pgxpool.Pool, o Options) error {
+	var err error
+	if o.Existing {
+		err = checkThere(ctx, pool, o.Schema)
+	} else {
+		err = migrate(ctx, pool, o.Schema)
+	}
+	if err != nil || o.Unfinished {
+		return err
+	}
+	return checkFinished(ctx, pool, o.Schema)
+}
+
+// Migrate brings the schema up to date and returns its version. It is for a role that
+// owns the schema, where gateways run as one that does not.
+func Migrate(ctx context.Context, dsn string, o Options) (version int, err error) {
+	if err := o.defaults(); err != nil {
+		return 0, fmt.Errorf("migrating store: %w", err)
+	}
+	config, err := configure(dsn, o)
+	if err != nil {
+		return 0, fmt.Errorf("migrating store: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return 0, fmt.Errorf("migrating store: %w", plain(err))
+	}
+	defer pool.Close()
+	if err := migrate(ctx, pool, o.Schema); err != nil {
+		return 0, fmt.Errorf("migrating store: %w", plain(err))
+	}
+	return newest, nil
 }
 
 // ErrAddress says that an address is none. It quotes nothing: an address may hold a
@@ -178,9 +232,7 @@ func configure(dsn string, o Options) (*pgxpool.Config, error) {
 	config.HealthCheckPeriod = 15 * time.Second
 	config.ConnConfig.ConnectTimeout = o.Timeout
 	params := config.ConnConfig.RuntimeParams
-	if params["application_name"] == "" {
-		params["application_name"] = "stepgate"
-	}
+	params["application_name"] = sessionName(params["application_name"], o.Session)
 	// The server ends what a gateway no longer waits for.
 	ms := fmt.Sprint(o.Timeout.Milliseconds())
 	params["statement_timeout"] = ms

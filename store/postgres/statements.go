@@ -18,6 +18,7 @@ type statements struct {
 	note                    string
 	add, count, audit       string
 	expireRecords, expireNs string
+	moving
 }
 
 func newStatements(schema string) statements {
@@ -40,7 +41,8 @@ announced AS (
 SELECT (SELECT count(*) FROM written), (SELECT count(*) FROM announced)`)
 	}
 	return statements{
-		get: sql(`SELECT value, version, revision, expires FROM {{schema}}.records WHERE key = $1`),
+		moving: newMoving(sql),
+		get:    sql(`SELECT value, version, revision, expires FROM {{schema}}.records WHERE key = $1`),
 		scan: sql(`SELECT key, value, version, expires FROM {{schema}}.records
 WHERE key >= $1 AND ($2::text IS NULL OR key < $2) AND key > $3 AND (expires IS NULL OR expires > $4)
 ORDER BY key LIMIT $5`),

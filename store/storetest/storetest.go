@@ -31,7 +31,8 @@ type testCase struct {
 }
 
 // Run runs the suite. For each case, open returns a new, empty store that goes by
-// the clock now; the suite closes it. The cases run one after the other.
+// the clock now, and two for those of a move; the suite closes them. The cases run one
+// after the other. Those of a move are for a [store.Mover].
 func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store) {
 	for _, group := range []struct {
 		name  string
@@ -50,18 +51,24 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {
 				t.Run(c.name, func(t *testing.T) {
-					clock := &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-					s := open(t, clock.Now)
-					t.Cleanup(func() {
-						if err := s.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
-							t.Errorf("Close() = %v", err)
-						}
-					})
-					c.run(&fixture{T: t, store: s, clock: clock})
+					clock := newClock()
+					c.run(&fixture{T: t, store: openOne(t, open, clock), clock: clock})
 				})
 			}
 		})
 	}
+	t.Run("Move", func(t *testing.T) { runMoves(t, open) })
+}
+
+// openOne opens a store that the test closes.
+func openOne(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store, clock *clock) store.Store {
+	s := open(t, clock.Now)
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
+			t.Errorf("Close() = %v", err)
+		}
+	})
+	return s
 }
 
 // clock stands still until it is moved.
@@ -69,6 +76,8 @@ type clock struct {
 	mu  sync.Mutex // guards now
 	now time.Time
 }
+
+func newClock() *clock { return &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} }
 
 func (c *clock) Now() time.Time {
 	c.mu.Lock()
