@@ -21,6 +21,9 @@ func init() { caddy.RegisterModule(new(BoltStore)) }
 // a single node.
 //
 // The file is locked while a gateway runs. Put no backup in its place meanwhile.
+//
+// `stepgate store copy` moves what it holds to another store. A file into which a copy
+// is not finished is not opened.
 type BoltStore struct {
 	// The file, which is made with mode 0600 if there is none, its folders with
 	// 0700. It must not be a link, and only its owner may have access. Placeholders

@@ -30,8 +30,11 @@ func init() { caddy.RegisterModule(new(PostgresStore)) }
 //
 // The database's role must own the schema, or be granted USAGE on it, SELECT, INSERT,
 // UPDATE and DELETE on its tables records and counters, SELECT and INSERT on audit, and
-// SELECT on migrations and settings; then the schema has to be brought up to date by
-// its owner before a new version starts.
+// SELECT on migrations and settings; then run `stepgate store migrate` under the owner's
+// role first, and after each update.
+//
+// `stepgate store copy` moves what another store holds here, or from here elsewhere. A
+// schema into which a copy is not finished is not opened.
 type PostgresStore struct {
 	// The address of the database, a URL such as
 	// `postgres://stepgate@db.example/stepgate`, or libpq's words. It may hold a

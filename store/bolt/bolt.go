@@ -15,6 +15,9 @@
 // all writing until the file is opened again, because the kernel may have
 // dropped what it could not write and will not say so twice.
 //
+// A file bears a mark while a copy is made into it ([store.Mover]), and is opened for
+// no gateway meanwhile.
+//
 // # Caveats
 //
 // One process opens the file at a time, and a second one is refused. Several

@@ -70,7 +70,7 @@ func (s *Store) Alone(ctx context.Context) error {
 		return errors.New("looking for other sessions: the store was opened without a name for its own")
 	}
 	return s.call(ctx, "looking for other sessions", func(ctx context.Context) error {
-		return s.do(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		return s.do(ctx, harmless, func(ctx context.Context, c *pgxpool.Conn) error {
 			var others int
 			own := c.Conn().Config().RuntimeParams["application_name"]
 			err := c.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity
@@ -87,7 +87,7 @@ func (s *Store) Alone(ctx context.Context) error {
 // Mark implements [store.Mover].
 func (s *Store) Mark(ctx context.Context) (mark *store.Mark, err error) {
 	err = s.call(ctx, "reading mark of a copy", func(ctx context.Context) error {
-		return s.do(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		return s.do(ctx, harmless, func(ctx context.Context, c *pgxpool.Conn) error {
 			var text *string
 			if err := c.QueryRow(ctx, s.sql.mark).Scan(&text); err != nil || text == nil {
 				mark = nil
@@ -112,7 +112,7 @@ func (s *Store) Export(ctx context.Context, asOf time.Time, after store.Cursor, 
 		return batch, fmt.Errorf("exporting %d items: want 1 to %d", limit, store.MaxBatch)
 	}
 	err = s.call(ctx, "exporting", func(ctx context.Context) error {
-		return s.do(ctx, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+		return s.do(ctx, harmless, func(ctx context.Context, c *pgxpool.Conn) (err error) {
 			batch, err = s.export(ctx, c, asOf, after, limit)
 			return err
 		})
@@ -217,7 +217,7 @@ func (s *Store) Import(ctx context.Context, b store.Batch, before, after *store.
 		return fmt.Errorf("importing: %w", err)
 	}
 	return s.call(ctx, "importing", func(ctx context.Context) error {
-		return s.do(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		return s.do(ctx, undone, func(ctx context.Context, c *pgxpool.Conn) error {
 			return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 				if err := s.checkMark(ctx, tx, want); err != nil {
 					return err

@@ -21,8 +21,9 @@ func newMoving(sql func(text string) string) moving {
 WHERE key > $1 AND (expires IS NULL OR expires > $2) ORDER BY key LIMIT $3`),
 		exportCounters: sql(`SELECT key, sum, until FROM {{schema}}.counters WHERE key > $1 AND until > $2 ORDER BY key LIMIT $3`),
 		exportAudit:    sql(`SELECT seq, body FROM {{schema}}.audit WHERE seq > $1 ORDER BY seq LIMIT $2`),
+		// Whoever writes next draws a revision that is not 0.
 		importRecords: sql(`INSERT INTO {{schema}}.records (key, value, version, expires, revision)
-SELECT r.*, nextval('{{schema}}.revisions') FROM unnest($1::text[], $2::bytea[], $3::bigint[], $4::bigint[]) AS r`),
+SELECT r.*, 0 FROM unnest($1::text[], $2::bytea[], $3::bigint[], $4::bigint[]) AS r`),
 		importCounters: sql(`INSERT INTO {{schema}}.counters (key, sum, until)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[])`),
 		// A batch has fewer entries than one transaction has numbers.

@@ -91,8 +91,7 @@ var gatewayGrants = strings.NewReplacer("\n", " ").Replace(`
 GRANT USAGE ON SCHEMA %[1]s TO gateway;
 GRANT SELECT, INSERT, UPDATE, DELETE ON %[1]s.records, %[1]s.counters TO gateway;
 GRANT SELECT, INSERT ON %[1]s.audit TO gateway;
-GRANT SELECT ON %[1]s.migrations, %[1]s.settings TO gateway;
-GRANT USAGE ON SEQUENCE %[1]s.revisions TO gateway`)
+GRANT SELECT ON %[1]s.migrations, %[1]s.settings TO gateway`)
 
 func TestAGatewayNeedsNoMoreThanTheDocumentedRights(t *testing.T) {
 	server := pgtest.Own(t, pgserver.Options{})

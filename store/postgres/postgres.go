@@ -39,10 +39,18 @@
 // database's clock does not also call expired. Keep clocks synchronised: TOTP needs
 // it too. [Store.ClockSkew] tells how far off one is.
 //
+// # Moving
+//
+// A schema bears a mark while a copy is made into it ([store.Mover]), and is opened for
+// no gateway meanwhile. Copies find gateways by the names of their sessions
+// (application_name), which begin with "stepgate" whatever the address says. Only a
+// role that owns the schema can set or lift the mark.
+//
 // # Caveats
 //
 // A connection pooler between must give each session a server connection of its
-// own: LISTEN and prepared statements need one.
+// own, under the name that the session gives itself: LISTEN and prepared statements
+// need the one, copies the other.
 package postgres
 
 import (
