@@ -151,14 +151,12 @@ func (s *Store) export(ctx context.Context, c *pgxpool.Conn, asOf time.Time, aft
 		if err != nil {
 			return batch, err
 		}
-		if size += n; size >= exportBytes {
-			return batch, nil
-		}
+		size += n
 	}
 	if err := rows.Err(); err != nil {
 		return batch, err
 	}
-	if batch.Len() < limit {
+	if batch.Len() < limit && size < exportBytes { // neither bound has cut it off
 		batch.Next = store.Cursor{Part: after.Part + 1}
 	}
 	return batch, nil
@@ -185,7 +183,7 @@ func takeCounter(rows pgx.Rows, batch *store.Batch) (int, error) {
 	}
 	batch.Next.Key = store.Key(key)
 	batch.Counters = append(batch.Counters, store.Counter{Key: store.Key(key), Sum: sum, Until: timeOf(&until)})
-	return len(key), nil
+	return 0, nil // bounded by their number
 }
 
 func takeEvent(rows pgx.Rows, batch *store.Batch) (int, error) {

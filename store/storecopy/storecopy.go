@@ -9,8 +9,10 @@
 // would show players without their second factor (invariants I1 and I7).
 //
 // A copy that was killed goes on where it was: each batch is written in one step with
-// the mark that says so, so nothing is lost and no audit entry is doubled. What the
-// target holds already is never overwritten.
+// the mark that says so, so nothing is lost and no audit entry is doubled. It is the
+// source as of the instant at which the copy was first begun: what had expired then
+// stays behind, what expires later expires in the target. What the target holds
+// already is never overwritten.
 //
 // # What it asks for
 //
