@@ -19,7 +19,7 @@ import (
 var migrations embed.FS
 
 // newest is the number of the last migration.
-const newest = 2
+const newest = 1
 
 // migrationLock is the advisory lock under which the schema is changed: the first
 // eight bytes of SHA-256("stepgate migrations").

@@ -36,6 +36,9 @@ CREATE TABLE {{schema}}.audit (
 -- transactions count from the beginning.
 CREATE TABLE {{schema}}.settings (
 	id         integer PRIMARY KEY DEFAULT 1 CHECK (id = 1),
-	audit_base bigint NOT NULL DEFAULT 0
+	audit_base bigint NOT NULL DEFAULT 0,
+	-- The mark of a copy into this schema that is not finished; NULL is none. No
+	-- gateway opens a schema that has one.
+	copy       text
 );
 INSERT INTO {{schema}}.settings DEFAULT VALUES;
