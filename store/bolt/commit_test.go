@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/stepgate/stepgate/store"
+	"github.com/stepgate/stepgate/store/storetest"
 )
 
 func TestWritersShareCommits(t *testing.T) {
@@ -116,4 +117,9 @@ func BenchmarkGet(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+func BenchmarkSizes(b *testing.B) {
+	fresh := func(b *testing.B) store.Mover { return open(b, filepath.Join(b.TempDir(), "stepgate.db")) }
+	storetest.BenchmarkSizes(b, fresh, nil)
 }
