@@ -51,6 +51,9 @@ type Options struct {
 	// SendMail delivers one mail. It is called without any lock held, possibly
 	// from several goroutines. Nil drops all mail.
 	SendMail func(to, text string)
+	// Crowd is how many players there are beside the four: "p001" and so on, each
+	// with a phone.
+	Crowd int
 }
 
 // Site is the casino. It is an http.Handler that may serve many requests at once.
@@ -67,7 +70,7 @@ type Site struct {
 	entries  int
 }
 
-// New opens a casino with its four players and no sessions.
+// New opens a casino with its players and no sessions.
 func New(o Options) *Site {
 	o.Rand = cmp.Or[io.Reader](o.Rand, rand.Reader)
 	if o.Now == nil {
@@ -82,7 +85,7 @@ func New(o Options) *Site {
 	if o.SendMail == nil {
 		o.SendMail = func(string, string) {}
 	}
-	s := &Site{options: o, opened: o.Now(), players: newPlayers(), sessions: map[string]*session{}}
+	s := &Site{options: o, opened: o.Now(), players: newPlayers(o.Crowd), sessions: map[string]*session{}}
 	s.mux = s.routes()
 	return s
 }

@@ -43,14 +43,20 @@ type session struct {
 	flash   string // shown on the next page, and then forgotten
 }
 
-func newPlayers() []*player {
-	var players []*player
-	for _, a := range []account{
+func newPlayers(crowd int) []*player {
+	accounts := []account{
 		{ID: "u-1001", Username: "budi", Phone: "+6281234567890", Bank: "BCA 1234567890"},
 		{ID: "u-1002", Username: "sari", Phone: "+6281298765432", Bank: "Mandiri 9870001112223"},
 		{ID: "u-1003", Username: "agus", Phone: "+628111222333", Bank: "BRI 445566778899001"},
 		{ID: "u-1004", Username: "dewi", Bank: "BNI 5566778899"},
-	} {
+	}
+	for i := range crowd {
+		accounts = append(accounts, account{
+			ID: fmt.Sprintf("u-%d", 2001+i), Username: fmt.Sprintf("p%03d", i+1), Phone: fmt.Sprintf("+62812350%05d", i+1), Bank: "BCA 2345678901",
+		})
+	}
+	var players []*player
+	for _, a := range accounts {
 		a.Email, a.Balance = a.Username+"@example.com", 10_000_000
 		players = append(players, &player{account: a, password: "rahasia"})
 	}

@@ -247,3 +247,26 @@ func TestPasswordResetDoesNotTellWhoHasAnAccount(t *testing.T) {
 		t.Errorf("%d mails sent, want 1", got)
 	}
 }
+
+func TestACrowdLogsInAndHasPhonesOfItsOwn(t *testing.T) {
+	_, b := open(t, Options{Crowd: 200})
+	phones := map[string]bool{}
+	for _, name := range []string{"p001", "p200"} {
+		got := b.do("POST", "/api/login", `{"username":"`+name+`","password":"rahasia"}`, "Content-Type", "application/json")
+		if got.status != http.StatusOK {
+			t.Fatalf("login of %s = %d: %s", name, got.status, got.body)
+		}
+		var in struct{ Token string }
+		if err := json.Unmarshal([]byte(got.body), &in); err != nil {
+			t.Fatal(err)
+		}
+		var me struct{ Phone string }
+		if err := json.Unmarshal([]byte(b.do("GET", "/api/me", "", "Authorization", "Bearer "+in.Token).body), &me); err != nil {
+			t.Fatal(err)
+		}
+		phones[me.Phone] = true
+	}
+	if !phones["+6281235000001"] || !phones["+6281235000200"] {
+		t.Errorf("phones = %v", phones)
+	}
+}
