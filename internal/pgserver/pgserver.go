@@ -97,6 +97,8 @@ func (s *Server) Address() string { return net.JoinHostPort("127.0.0.1", s.port)
 func (s *Server) Restart(ctx context.Context) error {
 	args := []string{"-D", s.data(), "-k", s.dir, "-h", "127.0.0.1", "-p", s.port}
 	if !s.options.Durable {
+		// Not synchronous_commit=off: what is committed has then not even left the
+		// server's own memory, and Kill loses it.
 		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off")
 	}
 	for _, setting := range s.options.Settings {
