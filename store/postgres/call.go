@@ -47,20 +47,33 @@ func (s *Store) do(ctx context.Context, again func(error) bool, f func(ctx conte
 }
 
 func (s *Store) once(ctx context.Context, f func(ctx context.Context, c *pgxpool.Conn) error) error {
-	c, err := s.pool.Acquire(ctx)
+	c, err := s.acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer c.Release()
 	err = f(ctx, c)
-	if useless(err) {
-		// The pool drops what is closed, and connects anew: to the new primary, say.
-		_ = c.Conn().Close(context.WithoutCancel(ctx))
+	if err == nil || !useless(err) && !c.Conn().IsClosed() {
+		return err
 	}
-	if err != nil && c.Conn().IsClosed() {
-		err = &lostError{err}
+	// The pool drops what is closed, and connects anew: to the new primary, say.
+	_ = c.Conn().Close(context.WithoutCancel(ctx))
+	if ctx.Err() != nil {
+		return err // pgx closes a connection on which it stops waiting
 	}
-	return err
+	// What ended this connection has ended the idle ones too.
+	s.pool.Reset()
+	return &lostError{err}
+}
+
+// acquire waits for a connection for half the time of a call. One that comes later is
+// of little use: the statement would be cut off, and the connection with it, which is
+// dear to make anew. In the rush after an outage no connection would live then, and
+// the outage would not end.
+func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout/2)
+	defer cancel()
+	return s.pool.Acquire(ctx)
 }
 
 // lostError is a failure that the connection did not survive. What was under way may

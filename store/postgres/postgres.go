@@ -26,10 +26,11 @@
 //
 // # When the database fails
 //
-// Every call ends within [Options.Timeout], waiting for a connection included, with
-// an error; nothing is assumed. A connection that has failed, or that leads to a
-// server which has become read-only, is closed, and the next call opens another, so
-// no restart is needed after the database's. Name several hosts and
+// Every call ends within [Options.Timeout], of which it waits half for a connection at
+// most, with an error; nothing is assumed. A connection that has failed, or that leads
+// to a server which has become read-only, is closed with all idle ones. What only reads
+// is then asked again over a new one; what writes is not, since it may have been done.
+// No restart is needed after the database's. Name several hosts and
 // target_session_attrs=read-write in the address to follow a failover.
 //
 // # Clocks
