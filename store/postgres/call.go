@@ -63,7 +63,7 @@ func (s *Store) once(ctx context.Context, f func(ctx context.Context, c *pgxpool
 	}
 	// What ended this connection has ended the idle ones too.
 	s.pool.Reset()
-	return &lostError{err}
+	return &lostError{err, c.Conn().PgConn().PID()}
 }
 
 // acquire waits for a connection for half the time of a call. One that comes later is
@@ -77,8 +77,11 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 }
 
 // lostError is a failure that the connection did not survive. What was under way may
-// have happened.
-type lostError struct{ error }
+// have happened, and may be under way still in the server's session.
+type lostError struct {
+	error
+	session uint32
+}
 
 func (e *lostError) Unwrap() error { return e.error }
 
@@ -119,8 +122,20 @@ func harmless(err error) bool {
 	return lost || undone(err)
 }
 
-// ended reports whether the server has ended the session: it works at the statement
-// no longer, and may have committed it before.
+// over reports whether the session of a lost connection has ended: whatever it was to
+// do has then been done, or never will be.
+func (s *Store) over(ctx context.Context, lost *lostError) bool {
+	if ended(lost) {
+		return true
+	}
+	var there bool
+	err := s.do(ctx, harmless, func(ctx context.Context, c *pgxpool.Conn) error {
+		return c.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)", int64(lost.session)).Scan(&there)
+	})
+	return err == nil && !there
+}
+
+// ended reports whether the server itself has said that it ended the session.
 func ended(err error) bool { return code(err) == adminShutdown || code(err) == crashShutdown }
 
 // useless reports whether the connection cannot be of use any more, whatever pgx

@@ -136,19 +136,21 @@ func (s *Store) write(ctx context.Context, key store.Key, old *stored, w *store.
 	err = s.do(ctx, undone, func(ctx context.Context, c *pgxpool.Conn) error {
 		return c.QueryRow(ctx, sql, args...).Scan(&written, &announced)
 	})
-	switch {
-	case err == nil && written > 0:
-		return next, nil
-	case err == nil:
+	if err == nil && written == 0 {
 		return nil, nil
-	case !ended(err):
+	}
+	if err == nil {
+		return next, nil
+	}
+	// A lost connection leaves open whether its statement was committed. Once its session
+	// is over, what stands there tells, unless a third party has written since.
+	lost, ok := errors.AsType[*lostError](err)
+	if !ok || !s.over(ctx, lost) {
 		return nil, err
 	}
-	// The database was stopped, before or after it had committed. What stands there
-	// now tells, unless a third party has written since.
-	is, lost := s.read(ctx, key)
+	is, unread := s.read(ctx, key)
 	switch {
-	case lost != nil || is == nil:
+	case unread != nil || is == nil:
 		return nil, err
 	case is.revision == next.revision:
 		return next, nil
