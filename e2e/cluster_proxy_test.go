@@ -19,6 +19,8 @@ type proxy struct {
 	conns map[net.Conn]bool
 	// flows is closed while bytes may pass, and open while they are held back.
 	flows chan struct{}
+	// lives counts how often the connections were forgotten.
+	lives int
 }
 
 func startProxy(t *testing.T, target string) *proxy {
@@ -50,39 +52,40 @@ func (p *proxy) address() string { return p.ln.Addr().String() }
 
 func (p *proxy) serve(near net.Conn) {
 	defer near.Close()
+	// The database hears nothing of who comes to a line that is cut.
+	if !p.add(near) {
+		return
+	}
+	defer p.remove(near)
 	far, err := net.Dial("tcp", p.target)
 	if err != nil {
 		return
 	}
 	defer far.Close()
-	if !p.add(near, far) {
+	if !p.add(far) {
 		return
 	}
-	defer p.remove(near, far)
+	defer p.remove(far)
 	var wg sync.WaitGroup
 	wg.Go(func() { p.pump(near, far) })
 	wg.Go(func() { p.pump(far, near) })
 	wg.Wait()
 }
 
-// add notes the two ends of a connection, and refuses while the line is cut.
-func (p *proxy) add(ends ...net.Conn) bool {
+// add notes an end of a connection, and refuses while the line is cut.
+func (p *proxy) add(end net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, conn := range ends {
-		if !p.cuts {
-			p.conns[conn] = true
-		}
+	if !p.cuts {
+		p.conns[end] = true
 	}
 	return !p.cuts
 }
 
-func (p *proxy) remove(ends ...net.Conn) {
+func (p *proxy) remove(end net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, conn := range ends {
-		delete(p.conns, conn)
-	}
+	delete(p.conns, end)
 }
 
 // pump passes bytes on, and ends both ends when one has ended.
@@ -90,12 +93,18 @@ func (p *proxy) pump(to, from net.Conn) {
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 32<<10)
+	p.mu.Lock()
+	lives := p.lives
+	p.mu.Unlock()
 	for {
 		n, err := from.Read(buf)
 		p.mu.Lock()
-		flows := p.flows
+		flows, forgotten := p.flows, p.lives != lives
 		p.mu.Unlock()
 		<-flows
+		if forgotten && err == nil {
+			continue
+		}
 		if n > 0 {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
@@ -126,6 +135,14 @@ func (p *proxy) stall() {
 		p.flows = make(chan struct{})
 	default: // it is stalled
 	}
+}
+
+// forget lets the connections that there are lead nowhere from now on, as a firewall
+// does that was restarted. New ones are as good as ever.
+func (p *proxy) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lives++
 }
 
 // heal ends cut and stall. What was held back arrives.

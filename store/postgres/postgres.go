@@ -58,10 +58,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"regexp"
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/stepgate/stepgate/store"
@@ -101,6 +103,10 @@ type Options struct {
 	// stores in one database. Empty for a gateway. Up to 40 bytes.
 	Session string
 }
+
+// keepAlive is how often the operating system asks whether the database's machine is
+// still there.
+const keepAlive = 30 * time.Second
 
 var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,49}$`)
 
@@ -240,6 +246,15 @@ func configure(dsn string, o Options) (*pgxpool.Config, error) {
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.HealthCheckPeriod = 15 * time.Second
 	config.ConnConfig.ConnectTimeout = o.Timeout
+	// The pool counts a connection that was given up on until pgx has taken leave of
+	// the server, for up to fifteen seconds. If the network has forgotten the
+	// connections, all of the pool's places would be taken by such leave-taking.
+	config.ConnConfig.DialFunc = (&net.Dialer{Timeout: o.Timeout, KeepAlive: keepAlive}).DialContext
+	config.BeforeClose = func(c *pgx.Conn) {
+		if c.IsClosed() {
+			_ = c.PgConn().Conn().Close()
+		}
+	}
 	params := config.ConnConfig.RuntimeParams
 	params["application_name"] = sessionName(params["application_name"], o.Session)
 	// The server ends what a gateway no longer waits for.
