@@ -47,7 +47,7 @@ func (s *Store) do(ctx context.Context, again func(error) bool, f func(ctx conte
 }
 
 func (s *Store) once(ctx context.Context, f func(ctx context.Context, c *pgxpool.Conn) error) error {
-	c, err := s.acquire(ctx)
+	c, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
@@ -64,16 +64,6 @@ func (s *Store) once(ctx context.Context, f func(ctx context.Context, c *pgxpool
 	// What ended this connection has ended the idle ones too.
 	s.pool.Reset()
 	return &lostError{err, c.Conn().PgConn().PID()}
-}
-
-// acquire waits for a connection for half the time of a call. One that comes later is
-// of little use: the statement would be cut off, and the connection with it, which is
-// dear to make anew. In the rush after an outage no connection would live then, and
-// the outage would not end.
-func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout/2)
-	defer cancel()
-	return s.pool.Acquire(ctx)
 }
 
 // lostError is a failure that the connection did not survive. What was under way may

@@ -26,12 +26,13 @@
 //
 // # When the database fails
 //
-// Every call ends within [Options.Timeout], of which it waits half for a connection at
-// most, with an error; nothing is assumed. A connection that has failed, or that leads
-// to a server which has become read-only, is closed with all idle ones. What only reads
-// is then asked again over a new one; what writes is not, since it may have been done.
-// No restart is needed after the database's. Name several hosts and
-// target_session_attrs=read-write in the address to follow a failover.
+// Every call ends within [Options.Timeout], waiting for a connection included, with an
+// error; nothing is assumed. A connection that has failed, or that leads to a server
+// which has become read-only, is closed with all idle ones. What only reads is then
+// asked again over a new one. What writes is looked up once the lost session is over,
+// and written again only if it certainly was not. No restart is needed after the
+// database's. Name several hosts and target_session_attrs=read-write in the address to
+// follow a failover.
 //
 // # Clocks
 //
