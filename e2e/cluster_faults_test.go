@@ -167,7 +167,7 @@ func (c *cluster) slowestFree(t *testing.T, p *player, over chan struct{}) (slow
 
 // gatewayConnections counts the gateways' connections at the database.
 const gatewayConnections = `SELECT count(*), count(*) FILTER (WHERE application_name LIKE '% listener')
-FROM pg_stat_activity WHERE application_name LIKE 'stepgate-node%'`
+FROM pg_stat_activity WHERE application_name LIKE 'stepgate node%'`
 
 // wantNoLeak wants no more connections at the database than the pools may have, one
 // listener for each gateway, and no more open files in the gateways than before.
@@ -226,7 +226,7 @@ func (c *cluster) takeConnections(t *testing.T) []*pgx.Conn {
 		}
 		var theirs int
 		if err := first.QueryRow(t.Context(), `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-			WHERE application_name LIKE 'stepgate-node%'`).Scan(&theirs); err != nil {
+			WHERE application_name LIKE 'stepgate node%'`).Scan(&theirs); err != nil {
 			t.Fatal(err)
 		}
 		if theirs == 0 {
@@ -258,7 +258,7 @@ func (c *cluster) readOnly(t *testing.T, how string) {
 	if how[0] == 'R' {
 		return // the gateways have to find out by themselves
 	}
-	if _, err := conn.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'stepgate-node%'"); err != nil {
+	if _, err := conn.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'stepgate node%'"); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -128,7 +128,7 @@ func (n *node) begin() {
 	n.c.t.Helper()
 	cmd := exec.Command(binary, "run", "--config", n.config, "--adapter", "caddyfile")
 	cmd.Env = append(os.Environ(), "HOME="+filepath.Dir(n.config), "XDG_CONFIG_HOME=", "XDG_DATA_HOME=",
-		"STEPGATE_DSN=postgres://stepgate@"+n.proxy.address()+"/postgres?sslmode=disable&application_name=stepgate-"+n.name)
+		"STEPGATE_DSN=postgres://stepgate@"+n.proxy.address()+"/postgres?sslmode=disable&application_name="+n.name)
 	printed, err := cmd.StderrPipe()
 	if err != nil {
 		n.c.t.Fatal(err)

@@ -188,5 +188,5 @@ func TestAGatewayWithAnotherKeyRingDoesNotStart(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("a gateway with another key ring runs beside the others")
 	}
-	wantText(t, wrong.output(), "the store was made with another key ring than the one in Caddy's storage")
+	wantText(t, wrong.output(), "the store was made with another key ring than")
 }
