@@ -23,7 +23,7 @@ import (
 type node struct {
 	c             *cluster
 	name, address string
-	config        string // the Caddyfile
+	rings, config string // the folder of the storage, and the Caddyfile
 	proxy         *proxy
 
 	cmd   *exec.Cmd
@@ -32,7 +32,8 @@ type node struct {
 	out   strings.Builder
 }
 
-// nodeCaddyfile has, in this order, the storage, the address and twice the site.
+// nodeCaddyfile has, in this order, the storage, the port, the gateway's name and twice
+// the site.
 const nodeCaddyfile = `{
 	admin off
 	persist_config off
@@ -64,6 +65,7 @@ const nodeCaddyfile = `{
 
 http://localhost:%s {
 	bind 127.0.0.1
+	header Gateway %s
 	step_up {
 		identity upstream %s/api/me {
 			cookie casino_session
@@ -95,19 +97,29 @@ http://localhost:%s {
 // newNode prepares a gateway whose key ring lies in the folder rings.
 func (c *cluster) newNode(name, rings string) *node {
 	c.t.Helper()
-	n := &node{c: c, name: name, address: freeAddress(c.t), proxy: startProxy(c.t, c.db.Address())}
-	_, port, err := net.SplitHostPort(n.address)
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	n := &node{c: c, name: name, rings: rings, proxy: startProxy(c.t, c.db.Address())}
 	n.config = filepath.Join(c.t.TempDir(), "Caddyfile")
-	text := fmt.Sprintf(nodeCaddyfile, rings, port, c.back.URL, c.back.URL)
-	if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
-		c.t.Fatal(err)
-	}
+	n.move()
 	c.t.Cleanup(n.stop)
 	return n
 }
+
+// move gives the gateway a free port.
+func (n *node) move() {
+	n.c.t.Helper()
+	n.address = freeAddress(n.c.t)
+	_, port, err := net.SplitHostPort(n.address)
+	if err != nil {
+		n.c.t.Fatal(err)
+	}
+	text := fmt.Sprintf(nodeCaddyfile, n.rings, port, n.identity(), n.c.back.URL, n.c.back.URL)
+	if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
+		n.c.t.Fatal(err)
+	}
+}
+
+// identity tells the gateway from whatever else may listen on its port.
+func (n *node) identity() string { return n.name + "@" + n.proxy.address() }
 
 func (n *node) url() string {
 	_, port, _ := net.SplitHostPort(n.address)
@@ -149,6 +161,13 @@ func (n *node) begin() {
 func (n *node) start() {
 	n.c.t.Helper()
 	n.begin()
+	if n.serves() {
+		return
+	}
+	// Another process may have taken the port in the meantime.
+	n.stop()
+	n.move()
+	n.begin()
 	if !n.serves() {
 		n.c.t.Fatalf("%s does not serve:\n%s", n.name, n.output())
 	}
@@ -161,7 +180,9 @@ func (n *node) serves() bool {
 	for began := time.Now(); time.Since(began) < patience; {
 		if res, err := client.Get(n.url() + "/login"); err == nil {
 			_ = res.Body.Close()
-			return res.StatusCode == http.StatusOK
+			if res.StatusCode == http.StatusOK && res.Header.Get("Gateway") == n.identity() {
+				return true
+			}
 		}
 		select {
 		case <-n.ended:
