@@ -46,8 +46,8 @@ type PostgresStore struct {
 	// How many connections the calls of this gateway share; one more listens.
 	// Default: 16.
 	Pool int `json:"pool,omitempty"`
-	// How long a protected request waits for the database before it is answered 503.
-	// Default: 5s.
+	// How long one call of the database may take. A protected request makes several,
+	// one after the other, and is answered 503 as soon as one fails. Default: 5s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
 	dsn    string
