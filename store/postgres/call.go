@@ -31,19 +31,27 @@ func (s *Store) call(ctx context.Context, what string, f func(ctx context.Contex
 	return nil
 }
 
-// tries is how often a statement is sent whose failure did no harm: after a restart
-// of the database each connection of the pool may fail once.
-const tries = 4
+// tries is how often a statement is sent whose failure did no harm. The first loss of a
+// connection empties the pool, so the second try has a new one.
+const tries = 2
 
 // do runs f on a connection. If f fails and again says that it may run once more, it
-// does, on another connection if this one has failed.
-func (s *Store) do(ctx context.Context, again func(error) bool, f func(ctx context.Context, c *pgxpool.Conn) error) (err error) {
+// does, on another connection if this one has failed. If there is no time for that, the
+// first failure is what says why.
+func (s *Store) do(ctx context.Context, again func(error) bool, f func(ctx context.Context, c *pgxpool.Conn) error) (failed error) {
 	for range tries {
-		if err = s.once(ctx, f); err == nil || ctx.Err() != nil || !again(err) {
-			return err
+		err := s.once(ctx, f)
+		if err == nil {
+			return nil
+		}
+		if failed == nil || ctx.Err() == nil {
+			failed = err
+		}
+		if ctx.Err() != nil || !again(err) {
+			break
 		}
 	}
-	return err
+	return failed
 }
 
 func (s *Store) once(ctx context.Context, f func(ctx context.Context, c *pgxpool.Conn) error) error {

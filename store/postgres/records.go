@@ -145,7 +145,7 @@ func (s *Store) write(ctx context.Context, key store.Key, old *stored, w *store.
 	// A lost connection leaves open whether its statement was committed. Once its session
 	// is over, what stands there tells, unless a third party has written since.
 	lost, ok := errors.AsType[*lostError](err)
-	if !ok || !s.over(ctx, lost) {
+	if !ok || ctx.Err() != nil || !s.over(ctx, lost) {
 		return nil, err
 	}
 	is, unread := s.read(ctx, key)
