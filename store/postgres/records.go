@@ -143,9 +143,10 @@ func (s *Store) write(ctx context.Context, key store.Key, old *stored, w *store.
 		return next, nil
 	}
 	// A lost connection leaves open whether its statement was committed. Once its session
-	// is over, what stands there tells, unless a third party has written since.
+	// is over, what stands there tells, unless a third party has written since. What
+	// certainly did nothing, as on a read-only database, is not tried on and on.
 	lost, ok := errors.AsType[*lostError](err)
-	if !ok || ctx.Err() != nil || !s.over(ctx, lost) {
+	if !ok || undone(err) || ctx.Err() != nil || !s.over(ctx, lost) {
 		return nil, err
 	}
 	is, unread := s.read(ctx, key)
