@@ -170,9 +170,16 @@ func TestAReadOnlyDatabaseIsAnErrorUntilItIsNot(t *testing.T) {
 		}
 	}
 	readOnly("on")
-	err = s.Update(t.Context(), "kind/a", write("lost"))
+	tried := 0
+	err = s.Update(t.Context(), "kind/a", func(old *store.Record) (*store.Write, error) {
+		tried++
+		return write("lost")(old)
+	})
 	if err == nil || !strings.Contains(err.Error(), readOnlyTransaction) {
 		t.Errorf("Update() of a read-only database = %v, want its error", err)
+	}
+	if tried > 2 { // on what was seen last, and on what is there
+		t.Errorf("Update() of a read-only database tried %d times", tried)
 	}
 	if r, err := s.Get(t.Context(), "kind/a"); err != nil || string(r.Value) != "before" {
 		t.Errorf("Get() of a read-only database = %q, %v", r.Value, err)
