@@ -18,11 +18,13 @@ type Body struct {
 
 // The words of [Body.Unclear] and [GraphQL.Unclear]. They appear in logs.
 const (
-	// UnclearTooLarge: the body, or what it expands to, is over the cap.
+	// UnclearTooLarge: the body, or what it expands to, is over the cap, or holds
+	// more values, parts, levels or documents than are followed.
 	UnclearTooLarge = "too_large"
 	// UnclearUnread: the body could not be read to its end, or is a stream.
 	UnclearUnread = "unread"
-	// UnclearEncoding: the content coding is unknown, or the bytes are not of it.
+	// UnclearEncoding: the content coding is unknown, or the bytes are not of it, or
+	// not of it alone.
 	UnclearEncoding = "encoding"
 	// UnclearCharset: the text is in a character encoding that is not followed.
 	UnclearCharset = "charset"
@@ -39,7 +41,8 @@ const (
 type Field struct {
 	// Source is FromForm or FromJSON; FromQuery for the query's own.
 	Source DetailSource
-	// Name is decoded and otherwise as it came: "amount", "items[0][amount]". In JSON
+	// Name is decoded and otherwise as it came: "amount", "items[0][amount]". A pair
+	// that decoders read differently stands here in each reading. In JSON
 	// the keys from the root joined by dots; arrays add nothing to it, so that
 	// "items.amount" names the amount of each item, and "method" that of each call
 	// of a batch.
@@ -55,7 +58,8 @@ type Field struct {
 // GraphQL is what a GraphQL server may execute for a request, over all documents
 // of a batch and all operations of a document, whichever of them is chosen.
 type GraphQL struct {
-	// Unclear is empty, or says why more than Roots may be executed.
+	// Unclear is empty, or says in one of the same words why more than Roots may be
+	// executed. It is set wherever the body's is.
 	Unclear string
 	// Roots are the fields at the root of each operation, by their own names and
 	// not their aliases, with those that fragments spread there.
