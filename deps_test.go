@@ -34,6 +34,7 @@ var mayImport = []struct {
 		"a challenge follows the account and never asks it"},
 	{"internal/grant", []string{"internal/seal", "policy"}, "a grant is a signed statement, checked without any store"},
 	{"internal/seal", []string{"internal/audit", "store"}, "it seals what is stored, whatever that is"},
+	{"internal/body", []string{"policy"}, "it reads bytes in the policy's words; who captured them and what follows is decided elsewhere"},
 	{"internal/factor", nil, "it verifies, nothing else"},
 	{"internal/held", nil, "it captures and restores; who may release is decided elsewhere"},
 	{"internal/audit", nil, "everybody reports in its words"},
@@ -68,6 +69,9 @@ var onlyIn = []struct {
 	{"github.com/jackc/pgx", []string{"store/postgres"}, "as bbolt"},
 	{"github.com/gorilla/securecookie", []string{"internal/grant"}, "one place signs and opens cookies"},
 	{"github.com/pquerna/otp", []string{"internal/factor", "cmd/stepgate"}, "one place computes codes; the demo prints one for its visitors"},
+	{"github.com/vektah/gqlparser/", []string{"internal/body"}, "one place reads bodies"},
+	{"github.com/andybalholm/brotli", []string{"internal/body"}, "as gqlparser"},
+	{"github.com/klauspost/compress", []string{"internal/body"}, "as gqlparser"},
 	{"github.com/nyaruka/phonenumbers", []string{"sms"}, "one place reads phone numbers"},
 }
 

@@ -1,0 +1,111 @@
+package body
+
+import (
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
+	"io"
+	"strings"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/stepgate/stepgate/policy"
+)
+
+const (
+	// maxCodings is how many codings may lie upon each other.
+	maxCodings = 3
+	// maxWindow is how much a zstd frame may ask a decoder to remember, in bytes:
+	// what RFC 9659 allows for Content-Encoding.
+	maxWindow = 8 << 20
+)
+
+// codingsOf reads Content-Encoding (RFC 9110 section 8.4): the codings in the
+// order in which they were applied, without identity.
+func codingsOf(header map[string][]string) ([]string, string) {
+	var codings []string
+	for name := range strings.SplitSeq(strings.Join(headerValues(header, "Content-Encoding"), ","), ",") {
+		switch name = strings.ToLower(strings.TrimSpace(name)); name {
+		case "", "identity":
+		case "gzip", "x-gzip", "deflate", "br", "zstd":
+			codings = append(codings, name)
+		default:
+			return nil, policy.UnclearEncoding
+		}
+	}
+	if len(codings) > maxCodings {
+		return nil, policy.UnclearEncoding
+	}
+	return codings, ""
+}
+
+// decode undoes the codings, the last one first.
+func decode(coded []byte, codings []string, limit int64) ([]byte, string) {
+	for i := len(codings) - 1; i >= 0; i-- {
+		var word string
+		switch codings[i] {
+		case "gzip", "x-gzip":
+			coded, word = expand(coded, limit, openGzip)
+		case "deflate":
+			coded, word = inflate(coded, limit)
+		case "br":
+			coded, word = expand(coded, limit, openBrotli)
+		case "zstd":
+			coded, word = expand(coded, limit, openZstd)
+		}
+		if word != "" {
+			return nil, word
+		}
+	}
+	return coded, ""
+}
+
+// inflate takes "deflate" for both of what it is taken for: the zlib format (RFC
+// 1950), and the bare stream inside it. Bytes can be made that are both.
+func inflate(coded []byte, limit int64) ([]byte, string) {
+	wrapped, wrong := expand(coded, limit, zlib.NewReader)
+	bare, wrongBare := expand(coded, limit, openFlate)
+	switch {
+	case wrong == policy.UnclearTooLarge || wrongBare == policy.UnclearTooLarge:
+		return nil, policy.UnclearTooLarge
+	case wrong == "" && wrongBare != "":
+		return wrapped, ""
+	case wrong != "" && wrongBare == "":
+		return bare, ""
+	}
+	return nil, policy.UnclearEncoding
+}
+
+// expand reads one coding to its end, which must be the end of the bytes.
+func expand(coded []byte, limit int64, open func(io.Reader) (io.ReadCloser, error)) ([]byte, string) {
+	rest := bytes.NewReader(coded)
+	stream, err := open(rest)
+	if err != nil {
+		return nil, policy.UnclearEncoding
+	}
+	defer func() { _ = stream.Close() }() // it holds nothing but memory
+	text, err := io.ReadAll(io.LimitReader(stream, limit+1))
+	switch {
+	case int64(len(text)) > limit:
+		return nil, policy.UnclearTooLarge
+	case err != nil || rest.Len() > 0:
+		return nil, policy.UnclearEncoding
+	}
+	return text, ""
+}
+
+func openGzip(r io.Reader) (io.ReadCloser, error) { return gzip.NewReader(r) }
+
+func openFlate(r io.Reader) (io.ReadCloser, error) { return flate.NewReader(r), nil }
+
+func openBrotli(r io.Reader) (io.ReadCloser, error) { return io.NopCloser(brotli.NewReader(r)), nil }
+
+func openZstd(r io.Reader) (io.ReadCloser, error) {
+	d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+	if err != nil {
+		return nil, err
+	}
+	return d.IOReadCloser(), nil
+}
