@@ -1,17 +1,14 @@
 package gate
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
-	"mime/multipart"
-	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/stepgate/stepgate/internal/body"
 	"github.com/stepgate/stepgate/internal/challenge"
 	"github.com/stepgate/stepgate/internal/held"
 	"github.com/stepgate/stepgate/policy"
@@ -26,134 +23,84 @@ const maxDetail = 512
 // might then not be what the site does.
 var errDetails = errors.New("ambiguous details")
 
-// fields are the values that a request gives under each name, in one of the
-// places a detail can come from.
-type fields struct {
-	source policy.DetailSource
-	// get returns all the values under a name; names that differ in case only are
-	// the same name, because for some sites they are.
-	get func(name string) []string
-}
-
 // detailsOf returns the significant details of a request, as the rule names
-// them. A detail that the request does not state has an empty value; one that
-// stands in another kind of body is left out if the same label is found in this
-// kind.
-func detailsOf(request *held.Request, wanted []policy.Detail) ([]challenge.Detail, error) {
+// them. A detail that the request does not state has an empty value; one label may
+// name several places, of which a request states one. limit is what a coded body
+// may expand to, in bytes.
+func detailsOf(request *held.Request, wanted []policy.Detail, limit int64) ([]challenge.Detail, error) {
 	if request == nil || len(wanted) == 0 {
 		return nil, nil
 	}
-	body, err := bodyFields(request)
-	if err != nil {
-		return nil, err
-	}
-	query, err := queryFields(request)
+	stated, err := statedBy(request, wanted, limit)
 	if err != nil {
 		return nil, err
 	}
 	var details []challenge.Detail
-	index := map[string]int{}
+	found := map[string][]string{}
 	for _, d := range wanted {
-		from := body
-		if d.Source == policy.FromQuery {
-			from = query
-		}
-		var values []string
-		if from.source == d.Source {
-			values = from.get(d.Name)
-		}
-		if len(values) > 1 || len(values) == 1 && len(values[0]) > maxDetail {
-			return nil, errDetails
-		}
-		at, seen := index[d.Label]
-		if !seen {
-			at = len(details)
-			index[d.Label] = at
+		if _, seen := found[d.Label]; !seen {
 			details = append(details, challenge.Detail{Label: d.Label})
+			found[d.Label] = []string{}
 		}
-		if len(values) == 1 {
-			if details[at].Value != "" {
+		for _, f := range stated {
+			if !isStatedAs(f, d) {
+				continue
+			}
+			if f.Container || len(f.Value) > maxDetail {
 				return nil, errDetails
 			}
-			details[at].Value = values[0]
+			found[d.Label] = append(found[d.Label], f.Value)
+		}
+	}
+	for i, d := range details {
+		switch values := found[d.Label]; len(values) {
+		case 0:
+		case 1:
+			details[i].Value = values[0]
+		default:
+			return nil, errDetails
 		}
 	}
 	return details, nil
 }
 
-func queryFields(request *held.Request) (fields, error) {
-	_, raw, _ := strings.Cut(request.URI, "?")
-	values, err := url.ParseQuery(raw)
-	if err != nil {
-		return fields{}, errDetails
-	}
-	return valueFields(policy.FromQuery, values), nil
-}
-
-func bodyFields(request *held.Request) (fields, error) {
-	types := request.Header["Content-Type"]
-	if len(types) > 1 {
-		return fields{}, errDetails
-	}
-	none := fields{get: func(string) []string { return nil }}
-	if len(types) == 0 {
-		return none, nil
-	}
-	kind, params, err := mime.ParseMediaType(types[0])
-	if err != nil {
-		return fields{}, errDetails
-	}
-	switch {
-	case kind == "application/x-www-form-urlencoded":
-		values, err := url.ParseQuery(string(request.Body))
-		if err != nil {
-			return fields{}, errDetails
+// statedBy returns what stands in the places of a request from which details are
+// wanted.
+func statedBy(request *held.Request, wanted []policy.Detail, limit int64) ([]policy.Field, error) {
+	inQuery := func(d policy.Detail) bool { return d.Source == policy.FromQuery }
+	var stated []policy.Field
+	if slices.ContainsFunc(wanted, inQuery) {
+		_, raw, _ := strings.Cut(request.URI, "?")
+		query, unclear := body.Query(raw)
+		if unclear != "" {
+			return nil, errDetails
 		}
-		return valueFields(policy.FromForm, values), nil
-	case kind == "multipart/form-data":
-		form, err := multipart.NewReader(bytes.NewReader(request.Body), params["boundary"]).ReadForm(int64(len(request.Body)) + 1)
-		if err != nil {
-			return fields{}, errDetails
+		stated = query
+	}
+	if slices.ContainsFunc(wanted, func(d policy.Detail) bool { return !inQuery(d) }) {
+		read := body.Read(body.Input{Header: request.Header, Body: request.Body, Cap: limit})
+		if read.Unclear != "" {
+			return nil, errDetails
 		}
-		return valueFields(policy.FromForm, form.Value), nil
-	case kind == "application/json" || strings.HasSuffix(kind, "+json"):
-		return jsonFields(request.Body)
-	default:
-		return none, nil
+		stated = append(stated, read.Fields...)
 	}
+	return stated, nil
 }
 
-func valueFields(source policy.DetailSource, values map[string][]string) fields {
-	return fields{source: source, get: func(name string) []string {
-		var all []string
-		for key, v := range values {
-			// PHP reads "amount[]" and "amount" as one name.
-			key, _, _ = strings.Cut(key, "[")
-			if strings.EqualFold(strings.TrimSpace(key), name) {
-				all = append(all, v...)
-			}
-		}
-		return all
-	}}
+// isStatedAs reports whether a value of a request is the detail for some site.
+// Names that differ in case only are the same name, and PHP reads "amount[]" and
+// "amount" as one.
+func isStatedAs(f policy.Field, d policy.Detail) bool {
+	name := f.Name
+	if d.Source != policy.FromJSON {
+		name, _, _ = strings.Cut(name, "[")
+		name = strings.TrimSpace(name)
+	}
+	return f.Source == d.Source && strings.EqualFold(name, d.Name)
 }
 
-// jsonFields reads a JSON document token by token, so that a key that stands
-// twice is seen twice.
-func jsonFields(body []byte) (fields, error) {
-	found := map[string][]string{}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber()
-	if err := walkJSON(dec, "", found, 0); err != nil {
-		return fields{}, errDetails
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return fields{}, errDetails
-	}
-	return fields{source: policy.FromJSON, get: func(name string) []string {
-		return found[strings.ToLower(name)]
-	}}, nil
-}
-
+// walkJSON notes the values of a JSON document under their paths, for
+// claimedInBody.
 func walkJSON(dec *json.Decoder, path string, found map[string][]string, depth int) error {
 	if depth > 32 {
 		return errDetails

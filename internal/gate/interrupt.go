@@ -124,7 +124,7 @@ func (g *Gate) challenge(w http.ResponseWriter, r *http.Request, who *caller, a 
 			return g.refuseCapture(w, r, who, unmet, err)
 		}
 	}
-	details, err := detailsOf(request, need.Details)
+	details, err := detailsOf(request, need.Details, g.MaxBody)
 	if err != nil {
 		return g.refuse(w, r, who.own, refusal{
 			status: http.StatusBadRequest, problem: "ambiguous-request", title: "The request can be understood in more than one way",

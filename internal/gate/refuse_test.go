@@ -176,19 +176,6 @@ func TestInvariantI1OutagesRefuse(t *testing.T) {
 	}
 }
 
-func TestDetailsThatStandTwiceAreRefused(t *testing.T) {
-	w := newWorld(t)
-	w.enrolSMS("budi")
-	for _, twice := range []string{"amount=1&amount=999", "amount=1&AMOUNT=999", "amount=1&amount%5B%5D=999"} {
-		b := w.browser("budi")
-		wantStatus(t, b.do(b.request("POST", withdraw, formType, twice)), http.StatusBadRequest)
-	}
-	for _, twice := range []string{`{"amount":1,"amount":999}`, `{"amount":1,"Amount":999}`, `{"amount":[1]}`, `{"amount":1}{"amount":2}`} {
-		wantStatus(t, w.script("budi").json("POST", api, twice), http.StatusBadRequest)
-	}
-	wantHits(t, w, 0)
-}
-
 func TestAProviderThatFailsIsToldToThePlayer(t *testing.T) {
 	w := newWorld(t)
 	w.enrolSMS("budi")
