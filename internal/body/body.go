@@ -102,7 +102,7 @@ func (r *reader) read(in *Input) string {
 			return word
 		}
 	}
-	// No reader takes the byte order mark for part of the text.
+	// Some readers leave a byte order mark out; no name begins with one.
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if word := r.text(text, declared, in.GraphQL); word != "" {
 		return word
@@ -138,7 +138,8 @@ func (r *reader) text(text []byte, declared mediaType, graphQL bool) string {
 	if !isText(text) {
 		return policy.UnclearCharset
 	}
-	if graphQL {
+	// What begins as JSON does has to be JSON, unless it is called a document.
+	if graphQL && (declared.kind == kindGraphQL || !startsLikeJSON(text)) {
 		r.document, r.declared = string(text), declared.kind == kindGraphQL
 	}
 	switch declared.kind {

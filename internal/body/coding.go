@@ -53,6 +53,9 @@ func decode(coded []byte, codings []string, limit int64) ([]byte, string) {
 		case "br":
 			coded, word = expand(coded, limit, openBrotli)
 		case "zstd":
+			if !isFrame(coded) {
+				return nil, policy.UnclearEncoding
+			}
 			coded, word = expand(coded, limit, openZstd)
 		}
 		if word != "" {
@@ -96,7 +99,16 @@ func expand(coded []byte, limit int64, open func(io.Reader) (io.ReadCloser, erro
 	return text, ""
 }
 
-func openGzip(r io.Reader) (io.ReadCloser, error) { return gzip.NewReader(r) }
+// openGzip reads one member. RFC 1952 allows several, but some readers stop behind
+// the first, and so see a value cut off.
+func openGzip(r io.Reader) (io.ReadCloser, error) {
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		return nil, err
+	}
+	z.Multistream(false)
+	return z, nil
+}
 
 func openFlate(r io.Reader) (io.ReadCloser, error) { return flate.NewReader(r), nil }
 
@@ -108,4 +120,32 @@ func openZstd(r io.Reader) (io.ReadCloser, error) {
 		return nil, err
 	}
 	return d.IOReadCloser(), nil
+}
+
+// isFrame reports whether bytes are one frame of zstd (RFC 8878 section 3.1.1), as
+// far as its lengths say. Several are as several members of gzip are.
+func isFrame(coded []byte) bool {
+	var header zstd.Header
+	if header.Decode(coded) != nil || header.Skippable {
+		return false
+	}
+	rest := coded[header.HeaderSize:]
+	for last := false; !last; {
+		if len(rest) < 3 {
+			return false
+		}
+		block := uint32(rest[0]) | uint32(rest[1])<<8 | uint32(rest[2])<<16
+		size := int(block >> 3)
+		if block>>1&3 == 1 { // one byte, repeated
+			size = 1
+		}
+		if len(rest) < 3+size {
+			return false
+		}
+		rest, last = rest[3+size:], block&1 == 1
+	}
+	if header.HasCheckSum {
+		return len(rest) == 4
+	}
+	return len(rest) == 0
 }

@@ -14,7 +14,8 @@
 // # Who reads what
 //
 //	coding     gzip, deflate (with and without its zlib wrapper), br, zstd, and up
-//	           to three of them upon each other. A site that ignores the coding
+//	           to three of them upon each other, in one member or frame each: some
+//	           readers stop behind the first. A site that ignores the coding
 //	           reads the coded bytes: they are read as a form too, and must not
 //	           begin with JSON nor hold parts.
 //	form       application/x-www-form-urlencoded. If it begins as JSON does it is
@@ -31,8 +32,8 @@
 // is not ASCII are unclear, wherever they are named.
 //
 // A name is given as it was decoded, and further as other decoders have it: cut at
-// NUL, with broken escapes mended, under the name that PHP gives it. ";" separates
-// pairs and does not. Bodies are not decoded twice, and readers that leave "+" in a
+// NUL, with broken escapes mended, under the names that PHP and Rack give it. ";"
+// separates pairs and does not. Bodies are not decoded twice, and readers that leave "+" in a
 // form as it is, or that take YAML for a form, are not followed.
 //
 // # GraphQL

@@ -67,36 +67,52 @@ func (r *reader) oddPair(source policy.DetailSource, name, value string) {
 	}
 }
 
-// named adds a value under its name as it came, and under the name that PHP gives
-// it.
+// named adds a value under its name as it came, and under those that PHP and Rack
+// give it.
 func (r *reader) named(start int, source policy.DetailSource, name, value string) {
 	r.add(start, policy.Field{Source: source, Name: name, Value: value})
-	if php := phpName(name); php != name {
-		r.add(start, policy.Field{Source: source, Name: php, Value: value})
+	if strings.ContainsAny(name, " .[]") {
+		r.add(start, policy.Field{Source: source, Name: phpName(name), Value: value})
+		r.add(start, policy.Field{Source: source, Name: rackName(name), Value: value})
 	}
 }
 
 // phpName returns the name under which PHP keeps a variable: without leading
-// spaces, with "_" for dots, spaces and a "[" that nothing closes.
+// spaces, with "_" for dots, spaces and a "[" that nothing closes, and without what
+// follows its indices.
 func phpName(name string) string {
-	if !strings.ContainsAny(name, " .[") {
-		return name
-	}
 	name = strings.TrimLeft(name, " ")
-	base, index, isArray := strings.Cut(name, "[")
+	base, _, isArray := strings.Cut(name, "[")
+	indices := name[len(base):]
 	base = strings.Map(func(c rune) rune {
 		if c == ' ' || c == '.' {
 			return '_'
 		}
 		return c
 	}, base)
-	switch {
-	case !isArray:
-		return base
-	case base != "" && strings.Contains(index, "]"):
-		return base + "[" + index
+	if isArray && (base == "" || !strings.Contains(indices, "]")) {
+		return base + "_" + indices[1:]
 	}
-	return base + "_" + index
+	end := 0
+	for end < len(indices) && indices[end] == '[' {
+		closing := strings.IndexByte(indices[end:], ']')
+		if closing < 0 {
+			break
+		}
+		end += closing + 1
+	}
+	return base + indices[:end]
+}
+
+// rackName returns the name under which Rack and the qs module of Node keep a
+// variable: brackets before it are left out, and those that close nothing.
+func rackName(name string) string {
+	name = strings.TrimLeft(name, "[]")
+	end := strings.IndexAny(name, "[]")
+	if end < 0 {
+		return name
+	}
+	return name[:end] + strings.TrimLeft(name[end:], "]")
 }
 
 // mending is what a decoder does with an escape that is none.

@@ -202,7 +202,6 @@ func (d *documents) add(document string) string {
 	if len(d.seen) >= maxDocuments {
 		return policy.UnclearTooLarge
 	}
-	d.seen[document] = true
 	n, ok := tokensOf(document, maxTokens-d.tokens)
 	if !ok {
 		return policy.UnclearTooLarge
@@ -212,6 +211,7 @@ func (d *documents) add(document string) string {
 	if !ok {
 		return policy.UnclearSyntax
 	}
+	d.seen[document] = true
 	d.roots = append(d.roots, roots...)
 	return ""
 }

@@ -63,7 +63,7 @@ func frame(text []byte, boundary string) (parts int, ok bool) {
 		}
 		parts++
 		part, behind, more := bytes.Cut(rest, delimiter)
-		if !more || !bytes.HasSuffix(part, []byte("\r\n")) || !strictHeader(part) {
+		if !more || !isStrict(part) {
 			break
 		}
 		rest = behind
@@ -71,14 +71,14 @@ func frame(text []byte, boundary string) (parts int, ok bool) {
 	return 0, false
 }
 
-// strictHeader reports whether a part begins with a header that no parser ends
-// elsewhere.
-func strictHeader(part []byte) bool {
-	header, _, ok := bytes.Cut(part, []byte("\r\n\r\n"))
+// isStrict reports whether a part begins with a header that no parser ends
+// elsewhere, and ends with the line end that belongs to the delimiter.
+func isStrict(part []byte) bool {
+	header, content, ok := bytes.Cut(part, []byte("\r\n\r\n"))
 	for line := range bytes.SplitSeq(header, []byte("\r\n")) {
 		ok = ok && len(line) > 0 && line[0] > ' ' && !bytes.ContainsAny(line, "\r\n\x00")
 	}
-	return ok
+	return ok && bytes.HasSuffix(content, []byte("\r\n"))
 }
 
 func (r *reader) part(part *multipart.Part) string {

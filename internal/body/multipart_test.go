@@ -84,6 +84,7 @@ func TestInvariantI2PartsThatParsersSeeDifferentlyAreUnclear(t *testing.T) {
 		"a name in single quotes":        parts(`Content-Disposition: form-data; name='amount'|999`),
 		"no name":                        parts(`Content-Disposition: form-data|999`),
 		"a space before the colon":       parts(`Content-Disposition : form-data; name="amount"|999`),
+		"an empty line for two":          "--xyz\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n--xyz--\r\n",
 		"a header that never ends":       "--xyz\r\nContent-Disposition: form-data; name=\"x\"\r\n--xyz--\r\n",
 		"JSON":                           `{"action":"withdraw"}`,
 		"a form":                         "action=withdraw",
