@@ -33,8 +33,8 @@
 //
 // A name is given as it was decoded, and further as other decoders have it: cut at
 // NUL, with broken escapes mended, under the names that PHP and Rack give it. ";"
-// separates pairs and does not. Bodies are not decoded twice, and readers that leave "+" in a
-// form as it is, or that take YAML for a form, are not followed.
+// separates pairs and does not. Bodies are not decoded twice. Readers that leave
+// "+" in a form as it is, or that take YAML for a form, are not followed.
 //
 // # GraphQL
 //

@@ -10,14 +10,6 @@ import (
 	"github.com/stepgate/stepgate/policy"
 )
 
-// documentIDs are the names under which clients and servers name a document that
-// the server has: Apollo, Relay, graphql-over-http and their like. They are
-// compared without regard to case and "_".
-var documentIDs = map[string]bool{
-	"id": true, "docid": true, "documentid": true, "queryid": true, "operationid": true,
-	"hash": true, "queryhash": true, "sha256hash": true, "documenthash": true, "persistedquery": true,
-}
-
 // documents collects what a GraphQL server may execute.
 type documents struct {
 	seen  map[string]bool
@@ -56,11 +48,8 @@ func (d *documents) text(r *reader) string {
 		return ""
 	}
 	word := d.add(r.document)
-	if word != "" && !r.declared {
-		return ""
-	}
-	if word != "" && len(r.requests) > 0 {
-		// It was JSON, under the type of a document.
+	if word == policy.UnclearSyntax && (!r.declared || len(r.requests) > 0) {
+		// Of a declared one, it was JSON.
 		return ""
 	}
 	return word
@@ -96,7 +85,7 @@ func (d *documents) request(fields []policy.Field) string {
 			var more []string
 			more, word = extensions(f, below)
 			named = append(named, more...)
-		case documentIDs[name] && !f.Container && f.Value != "" && !isNull(f):
+		case isDocumentID(name) && !f.Container && f.Value != "" && !isNull(f):
 			named = append(named, f.Value)
 		}
 		if word != "" {
@@ -156,11 +145,17 @@ func extensions(f policy.Field, below string) (ids []string, word string) {
 	return ids, ""
 }
 
-// isDocumentID reports whether an extension names a document. The version of a
-// persisted query does not.
+// isDocumentID reports whether Apollo, Relay, GraphQL over HTTP or their like know
+// a document by what stands under a name, as parameter returns it.
 func isDocumentID(name string) bool {
-	first, rest, _ := strings.Cut(name, ".")
-	return documentIDs[first] && rest != "version"
+	first, below, _ := strings.Cut(name, ".")
+	switch first {
+	case "id", "docid", "documentid", "queryid", "operationid", "hash", "queryhash", "sha256hash", "documenthash":
+		return true
+	case "persistedquery":
+		return below != "version"
+	}
+	return false
 }
 
 func readJSON(text string) (*reader, string) {

@@ -201,6 +201,8 @@ func TestInvariantI2AnUnclearBodyOrTooManyDocumentsHaveUnclearRoots(t *testing.T
 	wantUnclearRoots(t, get(strings.Repeat("a&", 1<<14+1)), policy.UnclearTooLarge)
 	wantUnclearRoots(t, document("{"+strings.Repeat("a ", 20_000)+"}"), policy.UnclearTooLarge)
 	wantUnclearRoots(t, document("{a"+strings.Repeat("#\n", 20_000)+"}"), policy.UnclearTooLarge)
+	wantUnclearRoots(t, graphql(formType, "mutation{"+strings.Repeat("a ", 20_000)+"}"), policy.UnclearTooLarge)
+	wantUnclearRoots(t, graphql("application/graphql", "mutation{"), policy.UnclearSyntax)
 	half := "{" + strings.Repeat("a ", 10_000) + "}"
 	wantRoots(t, document(half), "query a")
 	wantUnclearRoots(t, graphql(jsonType, `[{"query":"`+half+`"},{"query":"`+half+` "}]`), policy.UnclearTooLarge)
