@@ -36,7 +36,7 @@ func browserHeader() map[string][]string {
 
 // BenchmarkDecide measures what each request to the site pays.
 func BenchmarkDecide(b *testing.B) {
-	for _, n := range []int{10, 1000} {
+	for _, n := range []int{10, 1000, 10000} {
 		set := benchmarkSet(b, n)
 		for _, c := range []struct{ name, method, path, query string }{
 			{"unprotected", "GET", "/games/slots/book-of-luck", "lang=id"},

@@ -19,26 +19,36 @@ const (
 )
 
 // Compile checks the rules, fills in their defaults and makes them ready for
-// [Set.Decide]. It does not keep or change what it is given. No rules make a Set
-// that protects nothing. An error names the rule, what is wrong and what to
-// write instead; it stands for the first fault only.
-func Compile(rules []Rule) (*Set, error) {
-	s := &Set{rules: make([]Rule, 0, len(rules))}
+// [Set.Decide]. The profiles name the frameworks of the site behind, whose doors
+// are followed too: see [Profiles]. It does not keep or change what it is given.
+// No rules make a Set that protects nothing. An error names the rule, what is
+// wrong and what to write instead; it stands for the first fault only.
+func Compile(rules []Rule, profiles ...string) (*Set, error) {
+	named, err := findProfiles(profiles)
+	if err != nil {
+		return nil, err
+	}
+	s := &Set{rules: make([]Rule, 0, len(rules)), doors: gather(named)}
+	names := make(map[string]bool, len(rules))
 	for i := range rules {
 		r := clone(rules[i])
 		if err := checkName(r.Name); err != nil {
 			return nil, fmt.Errorf("compiling rule %d: %w", i+1, err)
 		}
-		if slices.ContainsFunc(s.rules, func(other Rule) bool { return other.Name == r.Name }) {
+		if names[r.Name] {
 			return nil, fmt.Errorf("compiling rule %q: there is another rule of that name: "+
 				"write another name, or add the paths to the first", r.Name)
 		}
 		if err := r.prepare(); err != nil {
 			return nil, fmt.Errorf("compiling rule %q: %w", r.Name, err)
 		}
+		names[r.Name] = true
 		s.rules = append(s.rules, r)
 	}
-	s.index = newIndex(s.rules)
+	s.index = newIndex(s.rules, s.doors.prefixes)
+	for id := range s.rules {
+		s.parts = append(s.parts, s.partsOf(id))
+	}
 	return s, nil
 }
 
@@ -48,6 +58,14 @@ func clone(r Rule) Rule {
 	r.Methods = slices.Clone(r.Methods)
 	r.Factors = slices.Clone(r.Factors)
 	r.Details = slices.Clone(r.Details)
+	r.Hosts = slices.Clone(r.Hosts)
+	r.Amounts = slices.Clone(r.Amounts)
+	r.ExceptPaths = slices.Clone(r.ExceptPaths)
+	r.ExceptMethods = slices.Clone(r.ExceptMethods)
+	r.Conditions = slices.Clone(r.Conditions)
+	for i := range r.Conditions {
+		r.Conditions[i].Values = slices.Clone(r.Conditions[i].Values)
+	}
 	return r
 }
 
@@ -66,7 +84,9 @@ func (r *Rule) prepare() error {
 			return err
 		}
 	}
-	for _, prepare := range []func() error{r.prepareMethods, r.prepareFactors, r.prepareMaxAge, r.prepareAnswers} {
+	for _, prepare := range []func() error{
+		r.prepareMethods, r.prepareHosts, r.checkConditions, r.checkExceptions, r.prepareFactors, r.prepareMaxAge, r.prepareAnswers,
+	} {
 		if err := prepare(); err != nil {
 			return err
 		}
@@ -113,6 +133,7 @@ func checkName(name string) error {
 func checkPath(p string) error {
 	fault := func(what, write string) error { return fmt.Errorf("path %q %s: write %q", p, what, write) }
 	literal := strings.TrimSuffix(p, "*")
+	middle := strings.Join(slices.DeleteFunc(strings.Split(literal, "/"), func(s string) bool { return s == "*" }), "/")
 	switch u, err := url.Parse(p); {
 	case p == "":
 		return errors.New(`a path is empty: write "/" for the front page, or "/*" for all`)
@@ -132,8 +153,12 @@ func checkPath(p string) error {
 		return fault("has a backslash", backslash(p))
 	case p[0] != '/':
 		return fault(`does not begin with "/"`, root(p))
-	case strings.Contains(literal, "*"):
-		return fault(`has "*" before its end`, cutAt("*")(p)+"*")
+	case strings.ContainsAny(p, "{}"):
+		return fmt.Errorf("path %q has a placeholder, and only those of the environment are known before a request comes: write the path itself", p)
+	case strings.Contains(middle, "*") || strings.HasSuffix(literal, "*"):
+		return fault(`has "*" beside other text of a segment before its end`, cutAt("*")(p)+"*")
+	case strings.Count(literal, "/") > strings.Count(middle, "/")+1:
+		return fault(`has more than one segment "*"`, cutAt("*")(p)+"*")
 	case merge(p) != p:
 		return fault("has an empty segment", merge(p))
 	case hasDotSegment(literal):
@@ -172,6 +197,61 @@ func (r *Rule) prepareMethods() error {
 		}
 	}
 	r.Methods = methods
+	return nil
+}
+
+// prepareHosts brings the hosts to small letters.
+func (r *Rule) prepareHosts() error {
+	for i, h := range r.Hosts {
+		name := strings.TrimPrefix(h, "*.")
+		switch {
+		case strings.ContainsAny(h, "{}"):
+			return fmt.Errorf("host %q has a placeholder, and only those of the environment are known before a request comes: write the host itself", h)
+		case name == "" || strings.ContainsAny(name, "*/ ") || strings.Contains(h, "://"):
+			return fmt.Errorf(`host %q is no host: write one such as "casino.example", or "*.casino.example" for all below it`, h)
+		case hostName(name) != fold(name):
+			return fmt.Errorf("host %q has a port or a dot at its end, which hosts are compared without: write %q", h, strings.TrimSuffix(h, name)+hostName(name))
+		}
+		r.Hosts[i] = fold(h)
+	}
+	return nil
+}
+
+func (r *Rule) checkConditions() error {
+	for _, c := range r.Conditions {
+		if err := c.check(); err != nil {
+			return err
+		}
+	}
+	for _, a := range r.Amounts {
+		if err := a.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkExceptions checks what the rule leaves alone.
+func (r *Rule) checkExceptions() error {
+	for _, p := range r.ExceptPaths {
+		if err := checkPath(p); err != nil {
+			return fmt.Errorf("except: %w", err)
+		}
+		if strings.Contains(strings.TrimSuffix(p, "*"), "*") {
+			return fmt.Errorf(`except path %q has a segment "*": write the paths that are meant, each whole or with "*" at its end`, p)
+		}
+		if slices.ContainsFunc(r.Paths, func(path string) bool { return covers(p, path) }) {
+			return fmt.Errorf("except path %q leaves nothing of the rule's path: take the path out of the rule", p)
+		}
+	}
+	for _, m := range r.ExceptMethods {
+		switch {
+		case len(r.Methods) > 0:
+			return errors.New("method and except method stand in one rule: write one of them")
+		case !isToken(m) || m != strings.ToUpper(m):
+			return fmt.Errorf(`except method %q is not a method in capitals: write one such as "GET", each on its own`, m)
+		}
+	}
 	return nil
 }
 

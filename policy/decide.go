@@ -9,7 +9,9 @@ import (
 // goroutines may use it at once.
 type Set struct {
 	rules []Rule
+	parts [][]part // by rule
 	index *index
+	doors doors
 }
 
 // Rules returns the rules with their defaults filled in, in configuration order.
@@ -27,14 +29,21 @@ type Decision struct {
 	// Rules are the rules that apply, in configuration order. None: the request is
 	// not protected. The slice and the rules belong to the Set: read only.
 	Rules []*Rule
-	// Near says that a rule protects one of the request's paths, but not for its
-	// method: the request may be the form of a challenge page that was answered at
-	// its own URL. It can be set beside Rules.
+	// Near says that a rule protects one of the request's paths, but asks for more
+	// than the request says: the request may be the form of a challenge page that
+	// was answered at its own URL. It can be set beside Rules.
 	Near bool
+	// Ask says that more rules may apply, which depends on the body: read it and
+	// decide again with [Request.Body]. It is never set where the request has one.
+	Ask bool
+	// AskGraphQL says, beside Ask, that the GraphQL reading is asked for.
+	AskGraphQL bool
 	// Refuse is empty, or says in a word why the request cannot be understood
 	// safely and must be answered 400: one of the Refused constants. It is set only
 	// where the request touches a rule or may do so, and it outranks Rules.
 	Refuse string
+	// RefuseReport says that Refuse concerns rules in report mode only.
+	RefuseReport bool
 }
 
 // The words of [Decision.Refuse]. They appear in logs and metrics.
@@ -50,31 +59,36 @@ const (
 
 // Decide says which rules apply to a request under any of its readings. It does
 // not change the request, and allocates nothing where the request is spelled
-// plainly and meets at most one set of rules by its own method.
+// plainly and meets at most one set of rules, which ask for nothing but paths
+// and methods.
 func (s *Set) Decide(req *Request) Decision {
 	if len(s.rules) == 0 {
 		return Decision{}
 	}
 	var f found
-	if s.index.glance(req, &f) {
-		return s.answer(req, &f)
+	if s.glance(req, &f) {
+		return s.answer(req, &f, true)
 	}
-	return s.study(req)
+	odd := *req // what is studied goes to the heap, and most requests must not
+	return s.study(&odd, nil)
 }
 
 // glance looks at a request that is spelled plainly. It reports false if it is
 // not, and then has decided nothing.
-func (ix *index) glance(req *Request, f *found) bool {
-	path := req.Targets[0]
-	if !ix.glancePath(path, req.RawQuery, f) {
+func (s *Set) glance(req *Request, f *found) bool {
+	if s.doors.leadOn(req) {
 		return false
 	}
-	if was := req.Targets[1]; was != "" && was != path && !ix.glancePath(was, req.RawQuery, f) {
+	path := req.Targets[0]
+	if !s.glancePath(req, path, req.RawQuery, f) {
+		return false
+	}
+	if was := req.Targets[1]; was != "" && was != path && !s.glancePath(req, was, req.RawQuery, f) {
 		return false
 	}
 	for _, name := range pathHeaders {
 		for _, value := range req.Header[name] {
-			if path, query, _ := strings.Cut(value, "?"); !ix.glancePath(path, query, f) {
+			if path, query, _ := strings.Cut(value, "?"); !s.glancePath(req, path, query, f) {
 				return false
 			}
 		}
@@ -82,33 +96,37 @@ func (ix *index) glance(req *Request, f *found) bool {
 	return true
 }
 
-// glancePath matches a plain path, unless its query may name another.
-func (ix *index) glancePath(path, query string, f *found) bool {
+// glancePath matches a plain path, unless its query or its body may name another.
+func (s *Set) glancePath(req *Request, path, query string, f *found) bool {
 	sh, plain := survey(path)
-	if !plain || query != "" && sh.isFront(path) {
+	if !plain || sh.isFront(path) && (query != "" || s.doors.bodies && mayCarryFields(req)) || s.doors.isBatch(path) {
 		return false
 	}
-	ix.match(path, sh, f)
+	s.match(path, sh, f)
 	return true
 }
 
-// study follows every reading of a request.
-func (s *Set) study(req *Request) Decision {
-	r := reader{ix: s.index}
-	r.read(req.Targets[0])
-	if was := req.Targets[1]; was != "" && was != req.Targets[0] {
-		r.read(was)
-	}
-	for _, name := range pathHeaders {
-		for _, value := range req.Header[name] {
-			path, query, _ := strings.Cut(value, "?")
-			r.read(path)
-			r.readRoutes(query)
+// match adds what one reading of a path hits, with what it hits behind a door
+// that needs no reading of its own.
+func (s *Set) match(path string, sh shape, f *found) {
+	s.index.match(path, sh, f)
+	if s.doors.locales {
+		if rest := afterLocale(path); rest != path {
+			s.index.match(rest, shapeOf(rest), f)
 		}
 	}
-	r.readRoutes(req.RawQuery)
+}
 
-	d := s.answer(req, &r.found)
+// study follows every reading of a request. With a trace it notes them there.
+func (s *Set) study(req *Request, t *trace) Decision {
+	r := reader{set: s, trace: t}
+	r.readPaths(req)
+	r.readDoors(req)
+
+	if t != nil {
+		t.found = r.found
+	}
+	d := s.answer(req, &r.found, false)
 	touches := r.found.first != nil
 	switch {
 	case touches && r.control:
@@ -118,11 +136,24 @@ func (s *Set) study(req *Request) Decision {
 	case r.beyond:
 		d.Refuse = RefusedAmbiguous
 	}
+	d.Ask = d.Ask || r.ask
+	d.RefuseReport = d.Refuse != "" && s.onlyReports(&r.found, r.beyond)
 	return d
 }
 
-// answer turns what the paths hit into a decision by the request's methods.
-func (s *Set) answer(req *Request, f *found) Decision {
+// onlyReports reports whether a refusal concerns rules in report mode only.
+func (s *Set) onlyReports(f *found, beyond bool) bool {
+	if beyond {
+		return !slices.ContainsFunc(s.rules, Rule.enforced)
+	}
+	return !slices.ContainsFunc(s.join(f).rules, func(r *Rule) bool { return r.enforced() })
+}
+
+func (r Rule) enforced() bool { return !r.Report }
+
+// answer turns what the paths hit into a decision by what else the rules ask for.
+// plain says that every path was spelled plainly.
+func (s *Set) answer(req *Request, f *found, plain bool) Decision {
 	if f.first == nil {
 		return Decision{}
 	}
@@ -130,21 +161,49 @@ func (s *Set) answer(req *Request, f *found) Decision {
 	if len(f.more) > 0 {
 		h = s.join(f)
 	}
-	method := strings.ToUpper(req.Method)
-	rules, known := h.byMethod[method]
-	if !known {
-		rules = h.rest
+	if h.simple && !f.anyMethod {
+		rules, known := h.byMethod[req.Method]
+		if !known {
+			rules, known = h.rest, isPlainMethod(req.Method)
+		}
+		if len(rules) == len(h.rules) || known && !mayClaimMethod(req) {
+			return Decision{Rules: rules, Near: len(rules) < len(h.rules)}
+		}
 	}
-	if len(rules) == len(h.rules) {
-		return Decision{Rules: rules}
+	weighed := *req
+	return s.weigh(h, &facts{req: &weighed, set: s, plain: plain, anyMethod: f.anyMethod})
+}
+
+// weigh asks each rule of a hit for everything that it asks for.
+func (s *Set) weigh(h *hit, f *facts) Decision {
+	var d Decision
+	for _, id := range h.ids {
+		switch s.applies(id, f) {
+		case yes:
+			d.Rules = append(d.Rules, &s.rules[id])
+			continue
+		case ask:
+			d.Ask = true
+			d.AskGraphQL = d.AskGraphQL || s.rules[id].asksGraphQL()
+		}
+		d.Near = true
 	}
-	if mayNameMethod(req) {
-		return Decision{Rules: h.rules}
+	return d
+}
+
+// applies says whether a rule whose path was hit applies to the request.
+func (s *Set) applies(id int, f *facts) answer {
+	all := yes
+	for _, p := range s.parts[id] {
+		if all = min(all, p.holds(f)); all == no {
+			return no
+		}
 	}
-	if claimed := claimedMethods(req); len(claimed) > 0 {
-		rules = h.filter(append(claimed, method)...)
-	}
-	return Decision{Rules: rules, Near: len(rules) < len(h.rules)}
+	return all
+}
+
+func (r *Rule) asksGraphQL() bool {
+	return slices.ContainsFunc(r.Conditions, func(c Condition) bool { return c.Place == InGraphQL })
 }
 
 // join returns one hit of all that was found.
@@ -159,20 +218,3 @@ func (s *Set) join(f *found) *hit {
 // pathHeaders are the headers from which sites and proxies take the path, in
 // canonical form.
 var pathHeaders = [...]string{"X-Original-Url", "X-Rewrite-Url", "X-Forwarded-Uri"}
-
-// routeParameters are the query parameters from which front controllers take the
-// path: ThinkPHP, Yii, Drupal, Phalcon, OpenCart, WordPress and their like.
-var routeParameters = []string{"s", "r", "q", "url", "_url", "route", "rest_route"}
-
-// readRoutes follows the readings of the paths that a query names, where a front
-// controller may be listening.
-func (r *reader) readRoutes(query string) {
-	if !r.front {
-		return
-	}
-	for name, value := range queryPairs(query) {
-		if slices.Contains(routeParameters, strings.ToLower(name)) {
-			r.read(value)
-		}
-	}
-}

@@ -21,6 +21,8 @@ type node struct {
 	// next holds the children for the bytes from first on; 0 is none.
 	first byte
 	next  []int32
+	// star is the child for a whole segment, whatever it is; 0 is none.
+	star int32
 	// exact and under collect, while the index is built, the rules of the path
 	// that ends here, and of all paths that begin so.
 	exact, under []int
@@ -37,14 +39,20 @@ type hit struct {
 	// rules name; every other method selects rest.
 	byMethod map[string][]*Rule
 	rest     []*Rule
+	// simple says that no rule asks for more than path and method.
+	simple bool
 }
 
-// newIndex builds the index of compiled rules.
-func newIndex(rules []Rule) *index {
+// newIndex builds the index of compiled rules, whose paths may also stand behind
+// the given prefixes.
+func newIndex(rules []Rule, prefixes []string) *index {
 	ix := &index{nodes: make([]node, 1), hits: map[string]*hit{}}
 	for id := range rules {
 		for _, path := range rules[id].Paths {
 			ix.insert(id, path)
+			for _, prefix := range prefixes {
+				ix.insert(id, prefix+path)
+			}
 		}
 	}
 	ix.settle(rules, 0, nil)
@@ -85,18 +93,28 @@ func (ix *index) insertExact(id int, key string) {
 
 // splitSegments returns the segments of a key as they stand in bare text.
 func splitSegments(key string) []string {
-	return strings.FieldsFunc(plus(key), func(r rune) bool { return r == '/' })
+	segments := strings.FieldsFunc(plus(key), func(r rune) bool { return r == '/' })
+	return slices.DeleteFunc(segments, func(s string) bool { return s == "*" })
 }
 
-// grow returns the node of key, which it adds where it is missing.
+// grow returns the node of key, which it adds where it is missing. A "*" in the
+// key stands for a segment.
 func (ix *index) grow(key string) int32 {
 	var n int32
 	for i := range len(key) {
-		child := ix.child(n, key[i])
+		c := key[i]
+		child := ix.child(n, c)
+		if c == '*' {
+			child = ix.nodes[n].star
+		}
 		if child == 0 {
 			child = int32(len(ix.nodes))
 			ix.nodes = append(ix.nodes, node{})
-			ix.nodes[n].link(key[i], child)
+			if c == '*' {
+				ix.nodes[n].star = child
+			} else {
+				ix.nodes[n].link(c, child)
+			}
 		}
 		n = child
 	}
@@ -135,7 +153,7 @@ func (ix *index) settle(rules []Rule, n int32, above []int) {
 	at.below = ix.hit(rules, below)
 	at.at = ix.hit(rules, union(below, at.exact))
 	at.exact, at.under = nil, nil
-	for _, child := range at.next {
+	for _, child := range append(slices.Clip(at.next), at.star) {
 		if child != 0 {
 			ix.settle(rules, child, below)
 		}
@@ -167,9 +185,10 @@ func (ix *index) hit(rules []Rule, ids []int) *hit {
 }
 
 func newHit(rules []Rule, ids []int) *hit {
-	h := &hit{ids: ids, byMethod: map[string][]*Rule{"HEAD": nil, "CONNECT": nil}}
+	h := &hit{ids: ids, simple: true, byMethod: map[string][]*Rule{"HEAD": nil, "CONNECT": nil}}
 	for _, id := range ids {
 		h.rules = append(h.rules, &rules[id])
+		h.simple = h.simple && rules[id].isSimple()
 		for _, m := range rules[id].Methods {
 			h.byMethod[m] = nil
 		}
@@ -181,21 +200,28 @@ func newHit(rules []Rule, ids []int) *hit {
 	return h
 }
 
-// filter returns the rules that one of the methods meets.
-func (h *hit) filter(methods ...string) []*Rule {
+// filter returns the rules that a method meets.
+func (h *hit) filter(method string) []*Rule {
 	var met []*Rule
 	for _, r := range h.rules {
-		if slices.ContainsFunc(methods, r.meets) {
+		if r.meets(method) {
 			met = append(met, r)
 		}
 	}
 	return slices.Clip(met)
 }
 
+// isSimple reports whether the rule asks for nothing but paths and methods.
+func (r *Rule) isSimple() bool {
+	return len(r.Hosts)+len(r.Conditions)+len(r.Amounts)+len(r.ExceptPaths)+len(r.ExceptMethods) == 0
+}
+
 // found collects what the readings of a request hit. Its zero value is empty.
 type found struct {
 	first *hit
 	more  []*hit
+	// anyMethod says that the request stands for others, of any method.
+	anyMethod bool
 }
 
 func (f *found) add(h *hit) {
@@ -211,19 +237,47 @@ func (f *found) add(h *hit) {
 // match adds what one reading of a path hits. The path begins with a slash and
 // is folded, or ASCII.
 func (ix *index) match(path string, sh shape, f *found) {
-	n, below := int32(0), ix.nodes[0].below
-	for i := range sh.end {
+	var room [4]fork
+	forks := ix.walk(fork{}, path, sh, f, room[:0])
+	for len(forks) > 0 {
+		last := len(forks) - 1
+		forks = ix.walk(forks[last], path, sh, f, forks[:last])
+	}
+}
+
+// fork is a place in the trie and in a path, behind a segment that may be any.
+type fork struct {
+	node int32
+	from int
+}
+
+// walk follows a path from a fork to its end, and adds the forks that it passes.
+func (ix *index) walk(at fork, path string, sh shape, f *found, forks []fork) []fork {
+	n, below := at.node, ix.nodes[at.node].below
+	for i := at.from; i < sh.end; i++ {
 		c := path[i]
 		if i >= sh.last && (c == '.' && i > sh.last+1 || i == sh.last && sh.index) {
 			f.add(ix.nodes[n].at)
 		}
 		if n = ix.child(n, lower[c]); n == 0 {
 			f.add(below)
-			return
+			return forks
 		}
-		if h := ix.nodes[n].below; h != nil {
-			below = h
+		reached := &ix.nodes[n]
+		if reached.below != nil {
+			below = reached.below
+		}
+		if reached.star != 0 {
+			forks = append(forks, fork{reached.star, i + 1 + segmentLength(path[i+1:sh.end])})
 		}
 	}
 	f.add(ix.nodes[n].at)
+	return forks
+}
+
+func segmentLength(rest string) int {
+	if i := strings.IndexByte(rest, '/'); i >= 0 {
+		return i
+	}
+	return len(rest)
 }

@@ -7,6 +7,55 @@ import (
 	"strings"
 )
 
+// methods are those that a request may be read as having.
+type methods struct {
+	named []string // in capitals: the request line's, then those that are claimed
+	any   bool     // the body may name any
+	ask   bool     // the body may name more, and has not been read
+}
+
+// methodsOf returns the methods of the request.
+func (f *facts) methodsOf() *methods {
+	if f.methods == nil {
+		f.methods = f.req.readMethods()
+		f.methods.any = f.methods.any || f.anyMethod
+	}
+	return f.methods
+}
+
+func (req *Request) readMethods() *methods {
+	m := &methods{named: append([]string{strings.ToUpper(req.Method)}, claimedMethods(req)...)}
+	if !mayNameMethod(req) {
+		return m
+	}
+	switch body := req.Body; {
+	case body == nil:
+		m.ask = true
+	case body.Unclear != "":
+		m.any = true
+	default:
+		for _, field := range body.Fields {
+			if claimsMethod(field.Name) {
+				m.any = m.any || field.Container
+				m.named = append(m.named, strings.ToUpper(strings.TrimSpace(field.Value)))
+			}
+		}
+	}
+	return m
+}
+
+// meetsMethod says whether the rule protects the request by one of its methods.
+func (r *Rule) meetsMethod(f *facts) answer {
+	m := f.methodsOf()
+	switch {
+	case m.any || slices.ContainsFunc(m.named, r.meets):
+		return yes
+	case m.ask:
+		return ask
+	}
+	return no
+}
+
 // meets reports whether the rule protects requests of a method in capitals.
 func (r *Rule) meets(method string) bool {
 	if len(r.Methods) == 0 || slices.Contains(r.Methods, method) {
@@ -15,9 +64,33 @@ func (r *Rule) meets(method string) bool {
 	return (method == "HEAD" || method == "CONNECT") && slices.Contains(r.Methods, "GET")
 }
 
+// notExceptMethod says whether some method of the request is not one that the
+// rule leaves alone.
+func (r *Rule) notExceptMethod(f *facts) answer {
+	m := f.methodsOf()
+	left := func(method string) bool { return !slices.Contains(r.ExceptMethods, method) }
+	switch {
+	case m.any || left(f.req.Method) || slices.ContainsFunc(m.named, left):
+		return yes
+	case m.ask:
+		return ask
+	}
+	return no
+}
+
 // overrideHeaders are the headers by which frameworks let a client replace the
 // method, in canonical form.
 var overrideHeaders = [...]string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
+
+// mayClaimMethod reports whether anything but the request line may name a method.
+func mayClaimMethod(req *Request) bool {
+	for _, name := range overrideHeaders {
+		if len(req.Header[name]) > 0 {
+			return true
+		}
+	}
+	return mayNameMethod(req) || len(claimedMethods(req)) > 0
+}
 
 // claimedMethods returns the methods that the header and the query claim beside
 // the request line, in capitals. Frameworks differ in the methods for which they
@@ -40,18 +113,18 @@ func claimedMethods(req *Request) []string {
 	return methods
 }
 
-// claimsMethod reports whether a query parameter replaces the method. PHP reads
-// "." and " " in names as "_".
+// claimsMethod reports whether a parameter replaces the method. PHP reads "." and
+// " " in names as "_".
 func claimsMethod(name string) bool {
-	name = strings.Map(func(r rune) rune {
-		if r == '.' || r == ' ' || r == '-' {
-			return '_'
+	if isPlainName(name) && name != "" && name[0] != '_' && lower[name[0]] != 'x' {
+		return false
+	}
+	for text := range texts(name) {
+		text, _, _ = strings.Cut(text, "[")
+		switch strings.ReplaceAll(mangle(text), "-", "_") {
+		case "_method", "x_http_method_override", "x_http_method", "x_method_override":
+			return true
 		}
-		return r
-	}, strings.ToLower(name))
-	switch name {
-	case "_method", "x_http_method_override", "x_http_method", "x_method_override":
-		return true
 	}
 	return false
 }
@@ -80,22 +153,37 @@ func queryText(s string) string {
 	if text, err := url.QueryUnescape(s); err == nil {
 		return text
 	}
-	return s
+	return decode(plus(s))
 }
 
 // mayNameMethod reports whether the body of a request may name another method:
-// a POST whose body frameworks parse into parameters. Some of them take a body
-// of no stated type for a form.
+// that of a POST whose body frameworks parse into parameters.
 func mayNameMethod(req *Request) bool {
-	if !strings.EqualFold(req.Method, "POST") {
+	return strings.EqualFold(req.Method, "POST") && mayCarryFields(req)
+}
+
+// mayCarryFields reports whether frameworks may parse a request's body into
+// parameters. Some take a body of no stated type for a form.
+func mayCarryFields(req *Request) bool {
+	if req.Method == "GET" || req.Method == "HEAD" || req.Method == "OPTIONS" {
 		return false
 	}
 	types := req.Header["Content-Type"]
 	for _, t := range types {
 		t = strings.ToLower(t)
-		if strings.TrimSpace(t) == "" || strings.Contains(t, "form") || strings.Contains(t, "multipart/") {
+		if strings.TrimSpace(t) == "" || strings.Contains(t, "form") || strings.Contains(t, "multipart/") || strings.Contains(t, "json") {
 			return true
 		}
 	}
 	return len(types) == 0
+}
+
+// isPlainMethod reports whether a method is spelled in capitals.
+func isPlainMethod(method string) bool {
+	for i := range len(method) {
+		if lower[method[i]] == method[i] && 'a' <= method[i] && method[i] <= 'z' {
+			return false
+		}
+	}
+	return true
 }

@@ -18,34 +18,56 @@ const (
 
 // reader follows all readings of a request's paths.
 type reader struct {
-	ix      *index
+	set     *Set
 	found   found
 	front   bool // some reading is that of a front controller
 	control bool // some reading carries a control byte
 	broken  bool // some path carries a broken escape
 	beyond  bool // some path has more readings than are followed, and may touch a rule
+	ask     bool // the body may name paths, and has not been read
+
+	batchPaths []string // readings that are those of batch endpoints
+	trace      *trace   // nil unless somebody wants to know
 
 	forms   int // readings so far, of all paths
 	text    int // bytes written by steps so far
 	weighed int // paths so far that went beyond the bounds
 }
 
-// form is one reading, and how many decodings it took.
+// form is one reading, how many decodings it took, and which step led to it from
+// which other.
 type form struct {
 	path  string
 	depth int
+	step  string
+	from  int
 }
 
-// read follows all readings of one path.
-func (r *reader) read(path string) {
+// readPaths follows the readings of the paths of a request.
+func (r *reader) readPaths(req *Request) {
+	r.readFrom("request target", req.Targets[0])
+	if was := req.Targets[1]; was != "" && was != req.Targets[0] {
+		r.readFrom("request target before it was rewritten", was)
+	}
+	for _, name := range pathHeaders {
+		for _, value := range req.Header[name] {
+			path, _, _ := strings.Cut(value, "?")
+			r.readFrom("header "+name, path)
+		}
+	}
+}
+
+// readFrom follows all readings of one path, which stands where from says.
+func (r *reader) readFrom(from, path string) {
+	r.trace.begin(from)
 	r.broken = r.broken || brokenEscape(path) >= 0
-	queue := []form{{path, 0}}
+	queue := []form{{path: path}}
 	for i := 0; i < len(queue); i++ {
 		var ok bool
-		if queue, ok = r.follow(queue, queue[i]); !ok {
+		if queue, ok = r.follow(queue, i); !ok {
 			r.front = true
 			r.weighed++
-			r.beyond = r.beyond || r.weighed > maxWeighed || len(path) > maxWeight || r.ix.mayTouch(path)
+			r.beyond = r.beyond || r.weighed > maxWeighed || len(path) > maxWeight || r.set.index.mayTouch(path)
 			return
 		}
 	}
@@ -53,10 +75,12 @@ func (r *reader) read(path string) {
 
 // follow compares one reading with the rules and queues those that it leads to.
 // It reports false when that would go beyond the bounds.
-func (r *reader) follow(queue []form, f form) ([]form, bool) {
+func (r *reader) follow(queue []form, at int) ([]form, bool) {
+	f := queue[at]
 	m := marksOf(f.path)
 	r.look(f.path, m)
-	push := func(p string, depth int) bool {
+	r.trace.note(r.set, queue, at)
+	push := func(p, step string, depth int) bool {
 		r.text += len(p)
 		if r.text > maxText {
 			return false
@@ -65,11 +89,11 @@ func (r *reader) follow(queue []form, f form) ([]form, bool) {
 			return true
 		}
 		r.forms++
-		queue = append(queue, form{p, depth})
+		queue = append(queue, form{p, depth, step, at})
 		return r.forms <= maxForms && depth <= maxDecodings
 	}
 	if m&markPercent != 0 {
-		if p := decode(f.path); p != f.path && !push(p, f.depth+1) {
+		if p := decode(f.path); p != f.path && !push(p, "decode", f.depth+1) {
 			return nil, false
 		}
 	}
@@ -77,7 +101,7 @@ func (r *reader) follow(queue []form, f form) ([]form, bool) {
 		if m&s.on == 0 {
 			continue
 		}
-		if p := s.do(f.path); p != f.path && !push(p, f.depth) {
+		if p := s.do(f.path); p != f.path && !push(p, s.name, f.depth) {
 			return nil, false
 		}
 	}
@@ -93,7 +117,10 @@ func (r *reader) look(path string, m marks) {
 	path = fold(path)
 	sh := shapeOf(path)
 	r.front = r.front || sh.isFront(path)
-	r.ix.match(path, sh, &r.found)
+	if r.set.doors.isBatch(path) {
+		r.batchPaths = append(r.batchPaths, strings.TrimRight(path, "/"))
+	}
+	r.set.match(path, sh, &r.found)
 }
 
 // mayTouch reports whether a path with too many readings could touch a rule in

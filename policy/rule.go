@@ -70,15 +70,35 @@ const (
 	FromQuery DetailSource = "query"
 )
 
-// Rule says which requests are protected, and by what.
+// Rule says which requests are protected, and by what. Paths, Methods, Hosts,
+// Conditions and Amounts all have to be met; within each list of names one is
+// enough.
 type Rule struct {
 	// Name identifies the rule in pages, logs and metrics.
 	Name string
 	// Paths are the paths that it protects: exact, or ending in "*" for every path
-	// that begins so. At least one. Matching ignores case.
+	// that begins so. One segment in the middle may be "*", which stands for any.
+	// At least one. Matching ignores case.
 	Paths []string
 	// Methods are the methods that it protects, in capitals; none means all.
 	Methods []string
+	// Hosts are the hosts that it protects, without port: whole, or "*.example.com"
+	// for every name below. None means all.
+	Hosts []string
+	// Conditions narrow the rule by what the request says beside its path. All must
+	// hold.
+	Conditions []Condition
+	// Amounts narrow the rule by a number in the request. All must hold.
+	Amounts []Amount
+	// ExceptPaths are paths that it leaves alone: exact, or ending in "*". An
+	// exemption counts only for a request that is spelled plainly and exactly so,
+	// case included.
+	ExceptPaths []string
+	// ExceptMethods are methods that it leaves alone, if the request can be read as
+	// having no other. It excludes Methods.
+	ExceptMethods []string
+	// Report says that the rule only reports what it would do.
+	Report bool
 
 	// Factors are the factors that satisfy it, in order of preference.
 	Factors []Factor
@@ -101,6 +121,8 @@ type Rule struct {
 // over the wire.
 type Request struct {
 	Method string
+	// Host is the host that was asked, with or without port.
+	Host string
 	// Targets are the paths under which the request may be understood, still
 	// escaped, without the query: the path as the site will get it first, then
 	// the original one where something before us has rewritten it.
@@ -109,4 +131,7 @@ type Request struct {
 	RawQuery string
 	// Header is the request's header. It is only read.
 	Header map[string][]string
+	// Body is what the body says; nil where it has not been read. Most decisions
+	// need none: see [Decision.Ask].
+	Body *Body
 }

@@ -35,7 +35,7 @@ const (
 
 var spellings = func() (t [256]spelling) {
 	for c := range t {
-		if c <= ' ' || '~' < c || strings.IndexByte(`%+;?#\`, byte(c)) >= 0 {
+		if c <= ' ' || '~' < c || strings.IndexByte(`%+;?#\(,`, byte(c)) >= 0 {
 			t[c] = special
 		}
 	}

@@ -1,10 +1,14 @@
 package policy
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A step turns one reading of a path into another. It returns its argument
 // where it has nothing to do.
 type step struct {
+	name string // in the table of the package comment
 	// on are the marks without one of which there is nothing to do.
 	on marks
 	do func(string) string
@@ -13,33 +17,36 @@ type step struct {
 // steps are the steps of the table in the package comment, but for decode, which
 // is counted.
 var steps = []step{
-	{markRootless, root},
-	{markSlashes | markRootless, scheme},
-	{markSlashes | markRootless, authority},
-	{markBackslash, backslash},
-	{markSemicolon, params},
-	{markSlashes, merge},
-	{markDot, resolve},
-	{markSpace, trimSpaces},
-	{markDot | markSpace, trimDots},
-	{markDot, dropFormat},
-	{markNUL, cutAt("\x00")},
-	{markLine, cutAt("\r\n")},
-	{markSpace, cutAt(" \t")},
-	{markQuery, cutAt("?")},
-	{markFragment, cutAt("#")},
-	{markSemicolon, cutAt(";")},
-	{markDot, scriptHead},
-	{markDot, scriptTail},
-	{markPlus, plus},
-	{markHigh, narrow},
-	{markHigh | markControl, drop},
-	{markPercent, mend(1)},
-	{markPercent, mend(3)},
+	{"root", markRootless, root},
+	{"scheme", markSlashes | markRootless, scheme},
+	{"authority", markSlashes | markRootless, authority},
+	{"backslash", markBackslash, backslash},
+	{"params", markSemicolon, params},
+	{"merge", markSlashes, merge},
+	{"resolve", markDot, resolve},
+	{"trim", markSpace, trimSpaces},
+	{"trim", markDot | markSpace, trimDots},
+	{"format", markDot, dropFormat},
+	{"cut", markNUL, cutAt("\x00")},
+	{"cut", markLine, cutAt("\r\n")},
+	{"cut", markSpace, cutAt(" \t")},
+	{"cut", markQuery, cutAt("?")},
+	{"cut", markFragment, cutAt("#")},
+	{"cut", markSemicolon, cutAt(";")},
+	{"script", markDot, scriptHead},
+	{"script", markDot, scriptTail},
+	{"plus", markPlus, plus},
+	{"narrow", markHigh, narrow},
+	{"drop", markHigh | markControl, drop},
+	{"mend", markPercent, mend(1)},
+	{"mend", markPercent, mend(3)},
+	{"session", markParenthesis, cookieless},
+	{"list", markComma, listHead},
+	{"list", markComma, listTail},
 }
 
 // marks say which bytes with a meaning a path holds.
-type marks uint16
+type marks uint32
 
 const (
 	markPercent marks = 1 << iota
@@ -54,6 +61,8 @@ const (
 	markLine    // CR and LF
 	markControl // every control byte
 	markHigh    // every byte outside ASCII
+	markComma
+	markParenthesis
 	markSlashes // one slash after another
 	markRootless
 )
@@ -69,7 +78,7 @@ var markOf = func() (t [256]marks) {
 	}
 	for c, m := range map[byte]marks{
 		'%': markPercent, '+': markPlus, '\\': markBackslash, ';': markSemicolon, '.': markDot, '?': markQuery,
-		'#': markFragment, ' ': markSpace, '\t': markSpace, 0: markNUL, '\r': markLine, '\n': markLine,
+		'#': markFragment, ',': markComma, '(': markParenthesis, ' ': markSpace, '\t': markSpace, 0: markNUL, '\r': markLine, '\n': markLine,
 	} {
 		t[c] |= m
 	}
@@ -296,6 +305,41 @@ func cutAt(bytes string) func(string) string {
 		}
 		return p
 	}
+}
+
+// cookieless leaves out a segment in which ASP.NET keeps the session of a client
+// without cookies: "(S(…))", also with A and F.
+func cookieless(p string) string {
+	segments := strings.Split(p, "/")
+	kept := slices.DeleteFunc(segments, func(s string) bool {
+		return len(s) >= len("(S())") && strings.HasPrefix(s, "(") && strings.HasSuffix(s, "))") && s[2] == '('
+	})
+	return strings.Join(kept, "/")
+}
+
+// listHead and listTail part the last segment at its first comma: what RPC
+// servers take for a batch of calls, as /api/trpc/a,b.
+func listHead(p string) string {
+	if i := comma(p); i >= 0 {
+		return p[:i]
+	}
+	return p
+}
+
+func listTail(p string) string {
+	if i := comma(p); i >= 0 {
+		return p[:strings.LastIndexByte(p, '/')+1] + p[i+1:]
+	}
+	return p
+}
+
+// comma returns where the first comma of the last segment stands, or -1.
+func comma(p string) int {
+	last := strings.LastIndexByte(p, '/') + 1
+	if i := strings.IndexByte(p[last:], ','); i >= 0 {
+		return last + i
+	}
+	return -1
 }
 
 // scriptHead ends the path behind its first script: /pay.php/x runs /pay.php.
