@@ -139,7 +139,11 @@ func TestVisitorsGoToTheLoginPageWhereThereIsOne(t *testing.T) {
 		{true, []policy.Anonymous{policy.AnonymousLogin, policy.AnonymousRefuse}},
 		{false, []policy.Anonymous{policy.AnonymousRefuse, policy.AnonymousRefuse}},
 	} {
-		set, err := compile(rules, c.hasLogin, true)
+		h := &StepUp{Rules: rules}
+		if c.hasLogin {
+			h.LoginPage = "/login"
+		}
+		set, err := h.compile(true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,11 +163,17 @@ func TestNoFieldOfARuleIsLost(t *testing.T) {
 		Name: "a", Paths: []string{"/a"}, Methods: []string{"POST"}, Factors: []policy.Factor{policy.TOTP}, MaxAge: caddy.Duration(time.Minute),
 		SingleUse: true, Group: "g", Details: []Detail{{Label: "amount", Source: policy.FromJSON, Name: "a.b"}},
 		Anonymous: policy.AnonymousLogin, Unenrolled: policy.UnenrolledAllow,
+		Hosts: []string{"h"}, Conditions: []Condition{{Place: policy.InForm, Name: "a", Values: []string{"b"}}},
+		Amounts:     []Amount{{Source: policy.FromForm, Name: "a", Operator: ">", Limit: "1"}},
+		ExceptPaths: []string{"/b"}, ExceptMethods: []string{"GET"}, Mode: ModeReport,
 	}
 	want := policy.Rule{
 		Name: "a", Paths: []string{"/a"}, Methods: []string{"POST"}, Factors: []policy.Factor{policy.TOTP}, MaxAge: time.Minute,
 		SingleUse: true, Group: "g", Details: []policy.Detail{{Label: "amount", Source: policy.FromJSON, Name: "a.b"}},
 		Anonymous: policy.AnonymousLogin, Unenrolled: policy.UnenrolledAllow,
+		Hosts: []string{"h"}, Conditions: []policy.Condition{{Place: policy.InForm, Name: "a", Values: []string{"b"}}},
+		Amounts:     []policy.Amount{{Source: policy.FromForm, Name: "a", Operator: ">", Limit: "1"}},
+		ExceptPaths: []string{"/b"}, ExceptMethods: []string{"GET"}, Report: true,
 	}
 	if diff := cmp.Diff(want, r.policy()); diff != "" {
 		t.Errorf("policy (-want +got):\n%s", diff)

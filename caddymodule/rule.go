@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -17,14 +18,41 @@ type Rule struct {
 	// scripts, and pages know texts for some: withdrawal, contact.
 	Name string `json:"name,omitempty"`
 
-	// The paths: exact, or ending in `*` for all that begin so. At least one. They
-	// are matched without regard to case and under every spelling that some server
-	// takes for the same path.
+	// The paths: exact, or ending in `*` for all that begin so; one segment in the
+	// middle may be `*`. At least one. They are matched without regard to case and
+	// under every spelling that some server takes for the same path. Placeholders of
+	// the environment are replaced at load.
 	Paths []string `json:"paths,omitempty"`
 
 	// The methods. Default: all. A method that the request claims in a header, in
 	// its query or in a form counts too.
 	Methods []string `json:"methods,omitempty"`
+
+	// The hosts, without port: whole, or `*.example.com`. Default: all of the site.
+	// DANGER: a site that answers other hosts too is open under those. Placeholders
+	// of the environment are replaced at load.
+	Hosts []string `json:"hosts,omitempty"`
+
+	// What the request must say beside its path, all of it. Default: nothing. DANGER:
+	// each condition is something that an attacker can leave out, so name only what
+	// the site needs for doing what the rule protects.
+	Conditions []Condition `json:"conditions,omitempty"`
+
+	// Numbers in the request that decide whether the rule applies, all of them. It
+	// applies too where a number is missing, stands twice or is none.
+	Amounts []Amount `json:"amounts,omitempty"`
+
+	// Paths that the rule leaves alone: exact, or ending in `*`. Only requests that
+	// are spelled exactly so, case included, are exempt.
+	ExceptPaths []string `json:"except_paths,omitempty"`
+
+	// Methods that the rule leaves alone, instead of `methods`.
+	ExceptMethods []string `json:"except_methods,omitempty"`
+
+	// What the rule does: `enforce`; or `report`, which challenges nobody and logs and
+	// counts what would have happened. DANGER: a rule that reports protects nothing.
+	// Default: that of step_up.
+	Mode Mode `json:"mode,omitempty"`
 
 	// The factors that satisfy the rule, in order of preference: totp, sms,
 	// recovery_key. Default: all, in this order.
@@ -66,12 +94,53 @@ type Detail struct {
 	Name string `json:"name,omitempty"`
 }
 
+// Mode is whether a rule is enforced.
+type Mode string
+
+// The modes.
+const (
+	ModeEnforce Mode = "enforce"
+	ModeReport  Mode = "report"
+)
+
+// Condition is something that a request says beside its path.
+type Condition struct {
+	// Where it stands: `query`, `form`, `json`, `header`, or `graphql`. A parameter
+	// is looked for in the query and in the body, whichever of the two is named.
+	Place policy.Place `json:"in,omitempty"`
+	// The name of the parameter or header; for JSON, keys joined by dots; for
+	// GraphQL, `mutation`, `query` or `subscription`.
+	Name string `json:"name,omitempty"`
+	// The values, of which one is enough: whole, or ending in `*`. For GraphQL, the
+	// names of fields at the root of the operation.
+	Values []string `json:"values,omitempty"`
+}
+
+// Amount is a number in a request, and what it is compared with.
+type Amount struct {
+	// Where it stands: `form`, `json` or `query`.
+	Source policy.DetailSource `json:"source,omitempty"`
+	// The name of the field; for JSON, keys joined by dots.
+	Name string `json:"name,omitempty"`
+	// One of `>`, `>=`, `<` and `<=`.
+	Operator string `json:"operator,omitempty"`
+	// A number in decimal digits.
+	Limit string `json:"limit,omitempty"`
+}
+
 // policy returns the rule as the policy takes it.
 func (r Rule) policy() policy.Rule {
 	rule := policy.Rule{
 		Name: r.Name, Paths: r.Paths, Methods: r.Methods, Factors: r.Factors,
 		MaxAge: time.Duration(r.MaxAge), SingleUse: r.SingleUse, Group: r.Group,
 		Anonymous: r.Anonymous, Unenrolled: r.Unenrolled,
+		Hosts: r.Hosts, ExceptPaths: r.ExceptPaths, ExceptMethods: r.ExceptMethods, Report: r.Mode == ModeReport,
+	}
+	for _, c := range r.Conditions {
+		rule.Conditions = append(rule.Conditions, policy.Condition(c))
+	}
+	for _, a := range r.Amounts {
+		rule.Amounts = append(rule.Amounts, policy.Amount(a))
 	}
 	for _, d := range r.Details {
 		rule.Details = append(rule.Details, policy.Detail(d))
@@ -79,21 +148,10 @@ func (r Rule) policy() policy.Rule {
 	return rule
 }
 
-// compile makes the policy of rules, with their defaults. hasLogin tells whether
-// there is a login page, hasSMS whether codes can be sent.
-func compile(rules []Rule, hasLogin, hasSMS bool) (*policy.Set, error) {
-	compiled := make([]policy.Rule, len(rules))
-	for i, r := range rules {
-		rule := r.policy()
-		if rule.Anonymous == "" && hasLogin {
-			rule.Anonymous = policy.AnonymousLogin
-		}
-		if rule.Anonymous == policy.AnonymousLogin && !hasLogin {
-			return nil, fmt.Errorf("rule %q: anonymous login needs to know where: write login_page and its path", r.Name)
-		}
-		compiled[i] = rule
-	}
-	set, err := policy.Compile(compiled)
+// compile makes the rules of the handler ready, as those of a gateway that can or
+// cannot send SMS.
+func (h *StepUp) compile(hasSMS bool) (*policy.Set, error) {
+	set, err := h.compileRules()
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +161,60 @@ func compile(rules []Rule, hasLogin, hasSMS bool) (*policy.Set, error) {
 		}
 	}
 	return set, nil
+}
+
+// compileRules makes the rules ready as far as they depend on nothing else of the
+// configuration.
+func (h *StepUp) compileRules() (*policy.Set, error) {
+	if err := h.Mode.check(); err != nil {
+		return nil, err
+	}
+	rules := make([]policy.Rule, len(h.Rules))
+	for i, r := range h.Rules {
+		if r.Mode == "" {
+			r.Mode = h.Mode
+		}
+		if r.Anonymous == "" && h.LoginPage != "" {
+			r.Anonymous = policy.AnonymousLogin
+		}
+		err := r.Mode.check()
+		if err == nil {
+			err = r.fill()
+		}
+		if err == nil && r.Anonymous == policy.AnonymousLogin && h.LoginPage == "" {
+			err = errors.New("anonymous login needs to know where: write login_page and its path")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("rule %q: %w", r.Name, err)
+		}
+		rules[i] = r.policy()
+	}
+	return policy.Compile(rules, h.Profiles...)
+}
+
+func (m Mode) check() error {
+	if m != "" && m != ModeEnforce && m != ModeReport {
+		return fmt.Errorf("mode %q is not known: write enforce or report", m)
+	}
+	return nil
+}
+
+// fill replaces placeholders in what the rule says of paths and hosts. Only those
+// that are known before a request comes are: by any other, whoever sends the
+// request would choose what is protected.
+func (r *Rule) fill() error {
+	known := caddy.NewReplacer()
+	for _, list := range []*[]string{&r.Paths, &r.Hosts, &r.ExceptPaths} {
+		filled := slices.Clone(*list)
+		for i, text := range filled {
+			var err error
+			if filled[i], err = known.ReplaceOrErr(text, true, true); err != nil {
+				return fmt.Errorf("%q has a placeholder that is empty, or not known before a request comes: write {env.NAME} of a variable that is set, or the text itself", text)
+			}
+		}
+		*list = filled
+	}
+	return nil
 }
 
 // checkFactors reports a rule that no player could ever satisfy.

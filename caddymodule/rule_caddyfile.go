@@ -21,10 +21,20 @@ import (
 //		show       <label> {form.<field>}|{json.<path>}|{query.<field>} ...
 //		anonymous  refuse|login
 //		unenrolled enrol|registered_phone|allow
+//		mode       enforce|report
+//		host       <host> ...
+//		query      <name> <value> ...
+//		form       <name> <value> ...
+//		json       <path> <value> ...
+//		header     <name> <value> ...
+//		graphql    mutation|query|subscription <field> ...
+//		when       form|json|query:<name> >|>=|<|<= <number>
+//		except     path <pattern> ...
+//		except     method <method> ...
 //	}
 //
 // After each line the rule as read so far is compiled, so that an error of the
-// policy names the line. show may stand several times.
+// policy names the line. path, show and the conditions may stand several times.
 func (r *Rule) parse(d *caddyfile.Dispenser) error {
 	var err error
 	if r.Name, err = argument(d, "a name of a-z, 0-9 and _, such as withdrawal"); err != nil {
@@ -43,7 +53,9 @@ func (r *Rule) parse(d *caddyfile.Dispenser) error {
 		{name: "show", many: true, parse: r.parseShow},
 		text("anonymous", "refuse or login", (*string)(&r.Anonymous)),
 		text("unenrolled", "enrol, registered_phone or allow", (*string)(&r.Unenrolled)),
+		{name: "mode", parse: r.Mode.parse},
 	}
+	options = append(options, r.conditionOptions()...)
 	for i := range options {
 		parse := options[i].parse
 		options[i].parse = func(d *caddyfile.Dispenser) error {
@@ -64,7 +76,11 @@ func (r *Rule) parse(d *caddyfile.Dispenser) error {
 
 // try reports what the policy says of the rule as read so far.
 func (r *Rule) try(d *caddyfile.Dispenser) error {
-	rule := r.policy()
+	filled := *r
+	if err := filled.fill(); err != nil {
+		return d.WrapErr(err)
+	}
+	rule := filled.policy()
 	if len(rule.Paths) == 0 {
 		rule.Paths = []string{"/"}
 	}

@@ -38,6 +38,15 @@ type StepUp struct {
 	// served.
 	Rules []Rule `json:"rules,omitempty"`
 
+	// The frameworks of the site, whose further doors are followed: `aspnet`, `django`,
+	// `express`, `laravel`, `nextjs`, `php`, `rails`, `spring`, `symfony`, `wordpress`.
+	// Default: none, which follows the doors that cost no site a needless challenge.
+	Profiles []string `json:"profiles,omitempty"`
+
+	// What rules do that do not say so themselves: `enforce`; or `report`, which
+	// challenges nobody and logs and counts what would have happened. Default: enforce.
+	Mode Mode `json:"mode,omitempty"`
+
 	// A path of the site at which players find the page where they set up their
 	// second factor. Default: under Prefix only, at `/security`.
 	Settings string `json:"settings,omitempty"`
@@ -82,15 +91,11 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 	if h.MaxBody < 0 || h.MaxBody > gate.DefaultMaxBody {
 		return fmt.Errorf("max_body is %d bytes: want 1 to %d, which fits into one record of a store", h.MaxBody, gate.DefaultMaxBody)
 	}
-	rules, err := compile(h.Rules, h.LoginPage != "", app.sender != nil)
+	rules, err := h.compile(app.sender != nil)
 	if err != nil {
 		return err
 	}
-	for _, rule := range rules.Rules() {
-		if rule.Unenrolled == policy.UnenrolledAllow {
-			h.logger.Warn("players without a second factor pass this rule", zap.String("rule", rule.Name))
-		}
-	}
+	h.warn(rules.Rules())
 	config := gate.Config{
 		Policy: rules, Identity: source, Backend: app.backend, Pages: app.pages,
 		Sender: app.sender, Issuer: app.Brand.Name,
@@ -105,6 +110,22 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 	}
 	h.gate, err = gate.New(config)
 	return err
+}
+
+// warn tells what weakens the gate on purpose.
+func (h *StepUp) warn(rules []policy.Rule) {
+	var reported []string
+	for _, rule := range rules {
+		if rule.Unenrolled == policy.UnenrolledAllow {
+			h.logger.Warn("players without a second factor pass this rule", zap.String("rule", rule.Name))
+		}
+		if rule.Report {
+			reported = append(reported, rule.Name)
+		}
+	}
+	if len(reported) > 0 {
+		h.logger.Warn("REPORT MODE: these rules protect NOTHING; they only log and count what they would do", zap.Strings("rules", reported))
+	}
 }
 
 // appOf returns the app of the configuration. One that is missing must not be made

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/stepgate/stepgate/internal/gate"
+	"github.com/stepgate/stepgate/policy"
 )
 
 const directive = "step_up"
@@ -49,6 +50,8 @@ func parseStepUp(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		prefix         <path>
 //		trusted_origin <origin> ...
 //		max_body       <size>
+//		profile        <name> ...
+//		mode           enforce|report
 //		protect <name> {
 //			...
 //		}
@@ -63,6 +66,8 @@ func (h *StepUp) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		sitePath("prefix", gate.DefaultPrefix, &h.Prefix),
 		{name: "trusted_origin", parse: h.parseOrigins},
 		{name: "max_body", parse: h.parseMaxBody},
+		{name: "profile", parse: h.parseProfiles},
+		{name: "mode", parse: h.Mode.parse},
 		{name: "protect", many: true, parse: h.parseProtect},
 	})
 	if err != nil {
@@ -121,6 +126,34 @@ func (h *StepUp) parseMaxBody(d *caddyfile.Dispenser) error {
 		return d.Errf("max_body %q: write a size of up to 1MiB, such as 256KiB", value)
 	}
 	h.MaxBody = int64(size)
+	return nil
+}
+
+func (h *StepUp) parseProfiles(d *caddyfile.Dispenser) error {
+	var known []string
+	for _, p := range policy.Profiles() {
+		known = append(known, p.Name)
+	}
+	var err error
+	if h.Profiles, err = arguments(d, "one or more frameworks, such as laravel"); err != nil {
+		return err
+	}
+	for _, name := range h.Profiles {
+		if !slices.Contains(known, name) {
+			return unknown(d, name, "profile", known)
+		}
+	}
+	return nil
+}
+
+func (m *Mode) parse(d *caddyfile.Dispenser) error {
+	value, err := argument(d, "enforce or report")
+	if err != nil {
+		return err
+	}
+	if *m = Mode(value); m.check() != nil {
+		return unknown(d, value, "mode", []string{string(ModeEnforce), string(ModeReport)})
+	}
 	return nil
 }
 

@@ -8,6 +8,7 @@ package audit
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -57,6 +58,13 @@ const (
 	AccountSwitchedOff   Name = "account.switched_off"
 	AccountGrantsRevoked Name = "account.grants_revoked"
 )
+
+// Reported is the name under which a rule in report mode tells that the thing of
+// the given name would have happened: "reported.challenged".
+func Reported(name Name) Name {
+	_, what, _ := strings.Cut(string(name), ".")
+	return Name("reported." + what)
+}
 
 // Event is one report.
 type Event struct {

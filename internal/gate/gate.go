@@ -232,32 +232,25 @@ func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next Next) error {
 	if g.isOwn(r.URL.Path) {
 		return g.serveOwn(w, r, own, next)
 	}
-	request := policy.Request{
-		Method:   r.Method,
-		Targets:  [2]string{r.URL.EscapedPath()},
-		RawQuery: r.URL.RawQuery,
-		Header:   r.Header,
-	}
-	if original := g.Original(r); original != nil {
-		request.Targets[1] = original.EscapedPath()
-	}
-	decision := g.Policy.Decide(&request)
+	decision := g.decide(r)
 	switch {
+	case decision.RefuseReport:
+		g.observe(r, audit.Event{Name: audit.Reported(audit.RequestAmbiguous), Reason: decision.Refuse})
+		return g.forwardOpen(w, r, next)
 	case decision.Refuse != "":
 		return g.refuse(w, r, own, refusal{
 			status: http.StatusBadRequest, problem: "ambiguous-request", title: "The request can be understood in more than one way",
 			page: challengepages.Outcome{Kind: challengepages.OutcomeAmbiguous, Link: "/"}, event: audit.RequestAmbiguous, reason: decision.Refuse,
 		})
-	case len(decision.Rules) > 0:
-		return g.protect(w, r, own, route{rules: decision.Rules, next: next, pass: g.siteRoute})
-	case decision.Near:
-		// The page of a rule for GET posts its form to the same URL; that form is ours
-		// although no rule protects POST there.
+	}
+	if rules := g.enforced(r, own, decision.Rules); len(rules) > 0 {
+		return g.protect(w, r, own, route{rules: rules, next: next, pass: g.siteRoute})
+	}
+	if decision.Near {
+		// The page of a challenge posts its form to the URL of the request that was
+		// challenged; that form is ours although no rule protects it there.
 		if form, ok := takeForm(r); ok {
 			return g.answerForm(w, r, own, form, next)
-		}
-		if rules := g.claimedInBody(r, &request); len(rules) > 0 {
-			return g.protect(w, r, own, route{rules: rules, next: next, pass: g.siteRoute})
 		}
 	}
 	return g.forwardOpen(w, r, next)

@@ -33,27 +33,48 @@ type means struct {
 	enrolled bool
 }
 
+// prospect is what a caller meets whose rules are not met. What is neither a
+// challenge nor a pass is a refusal.
+type prospect struct {
+	event   audit.Name
+	how     means
+	refusal refusal
+}
+
 // interrupt answers a request whose rules are not met: with a challenge, or with
 // the reason why there can be none.
 func (g *Gate) interrupt(w http.ResponseWriter, r *http.Request, who *caller, unmet []*policy.Rule, rt route) error {
-	need := policy.Require(unmet)
 	a, err := who.backend.Accounts.Get(r.Context(), who.id)
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
-	no := refusal{status: http.StatusForbidden, rules: unmet, who: who}
+	switch p := g.prospect(r, who, a, unmet); p.event {
+	case audit.RequestChallenged:
+		return g.challenge(w, r, who, a, policy.Require(unmet), p.how, unmet, rt.next)
+	case audit.RequestUnenrolled:
+		g.observe(r, audit.Event{Name: p.event, Subject: string(who.id), Rule: ruleNames(unmet)})
+		return rt.pass(w, r, who, nil, rt.next)
+	default:
+		return g.refuse(w, r, who.own, p.refusal)
+	}
+}
+
+// prospect returns what a caller with an account meets whose rules are not met.
+func (g *Gate) prospect(r *http.Request, who *caller, a *account.Account, unmet []*policy.Rule) prospect {
+	need := policy.Require(unmet)
+	no := refusal{status: http.StatusForbidden, event: audit.RequestNoFactor, rules: unmet, who: who}
 	if g.Now().Before(a.HeldUntil) && need.Unenrolled != unenrolledFirst {
 		no.problem, no.title, no.event = "on-hold", "Closed for a cooling-off time after a security change", audit.RequestOnHold
 		no.page = challengepages.Outcome{Kind: challengepages.OutcomeOnHold, RetryAt: a.HeldUntil, Link: "/"}
 		no.retryAt = a.HeldUntil
-		return g.refuse(w, r, who.own, no)
+		return prospect{event: no.event, refusal: no}
 	}
 	how := g.means(a, who, need)
 	if len(how.factors) > 0 {
 		if held.Unholdable(r) {
-			return g.refuseUnholdable(w, r, who, unmet)
+			return prospect{event: audit.RequestUnholdable, refusal: g.unholdable(r, who, unmet)}
 		}
-		return g.challenge(w, r, who, a, need, how, unmet, rt.next)
+		return prospect{event: audit.RequestChallenged, how: how}
 	}
 	disabled := slices.ContainsFunc(need.Factors, a.Disabled)
 	if need.Unenrolled == unenrolledFirst {
@@ -66,8 +87,7 @@ func (g *Gate) interrupt(w http.ResponseWriter, r *http.Request, who *caller, un
 		no.problem, no.title = "factor-disabled", "The factor was disabled after too many wrong answers"
 		no.page = challengepages.Outcome{Kind: challengepages.OutcomeFactorsDisabled, Link: "/"}
 	case !a.Enrolled() && (need.Unenrolled == policy.UnenrolledAllow || need.Unenrolled == unenrolledFirst):
-		g.observe(r, audit.Event{Name: audit.RequestUnenrolled, Subject: string(who.id), Rule: need.Name()})
-		return rt.pass(w, r, who, nil, rt.next)
+		return prospect{event: audit.RequestUnenrolled}
 	case !a.Enrolled():
 		no.problem, no.title = "enrolment-required", "A second factor has to be set up first"
 		no.page = challengepages.Outcome{Kind: challengepages.OutcomeEnrol, Link: g.settingsURL()}
@@ -76,8 +96,7 @@ func (g *Gate) interrupt(w http.ResponseWriter, r *http.Request, who *caller, un
 		no.page = challengepages.Outcome{Kind: challengepages.OutcomeNoFactor, Link: g.settingsURL()}
 		no.detail = "Accepted here: " + factorNames(need.Factors) + "."
 	}
-	no.event = audit.RequestNoFactor
-	return g.refuse(w, r, who.own, no)
+	return prospect{event: no.event, refusal: no}
 }
 
 // means returns how the player can answer; no factors if not at all. The choice

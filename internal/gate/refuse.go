@@ -198,6 +198,11 @@ func (g *Gate) refuseCapture(w http.ResponseWriter, r *http.Request, who *caller
 }
 
 func (g *Gate) refuseUnholdable(w http.ResponseWriter, r *http.Request, who *caller, rules []*policy.Rule) error {
+	return g.refuse(w, r, who.own, g.unholdable(r, who, rules))
+}
+
+// unholdable says no to a request that can be neither held nor shown a challenge.
+func (g *Gate) unholdable(r *http.Request, who *caller, rules []*policy.Rule) refusal {
 	no := refusal{
 		status: http.StatusRequestEntityTooLarge, problem: "cannot-hold", title: "The request is too large to be held for a challenge",
 		detail: "At most " + strconv.FormatInt(g.MaxBody, 10) + " bytes can be held.",
@@ -209,7 +214,7 @@ func (g *Gate) refuseUnholdable(w http.ResponseWriter, r *http.Request, who *cal
 		no.title = "A request of this kind can be neither held nor shown a challenge"
 		no.detail = "Pass the challenge on an ordinary request first."
 	}
-	return g.refuse(w, r, who.own, no)
+	return no
 }
 
 func (g *Gate) refuseBody(w http.ResponseWriter, r *http.Request, who *caller, rules []*policy.Rule) error {
