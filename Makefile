@@ -23,7 +23,7 @@ lint:
 	$(GO) run $(STATICCHECK) ./...
 
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./policy ./identity ./internal/grant ./internal/seal ./internal/body ./internal/gate ./store/bolt ./store/postgres
+	$(GO) test -run '^$$' -bench . -benchmem ./policy ./identity ./internal/grant ./internal/seal ./internal/body ./internal/gate ./internal/account ./store/bolt ./store/postgres
 	$(GO) run ./bench
 
 # A minute for each fuzz target.

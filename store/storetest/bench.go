@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -27,16 +26,12 @@ func BenchmarkSizes(b *testing.B, open func(b *testing.B) store.Mover, settle fu
 		b.Run(fmt.Sprintf("records=%d", n), func(b *testing.B) {
 			s := open(b)
 			b.Cleanup(func() { _ = s.Close() })
-			if err := fill(b.Context(), s, n); err != nil {
-				b.Fatal(err)
+			keys := make([]store.Key, n)
+			for i := range keys {
+				keys[i] = benchKey(i)
 			}
-			if settle != nil {
-				settle(b)
-			}
-			// A gateway that has run for a while has touched everything once.
-			if err := touch(b.Context(), s); err != nil {
-				b.Fatal(err)
-			}
+			value := benchValue(0)
+			Fill(b, s, keys, func(store.Key) ([]byte, error) { return value, nil }, settle)
 			random := rand.New(rand.NewPCG(1, uint64(n)))
 			b.Run("lookup", func(b *testing.B) {
 				for b.Loop() {
@@ -74,22 +69,36 @@ func benchValue(i int) []byte {
 	return value
 }
 
-// fill moves n records into an empty store.
-func fill(ctx context.Context, s store.Mover, n int) error {
-	keys := make([]store.Key, n)
-	for i := range keys {
-		keys[i] = benchKey(i)
+// Fill moves records with the given keys into an empty store, lets settle finish
+// what that has left the store to do, if it is not nil, and reads each once: a
+// gateway that has run for a while has touched everything.
+func Fill(b *testing.B, s store.Mover, keys []store.Key, value func(store.Key) ([]byte, error), settle func(b *testing.B)) {
+	b.Helper()
+	if err := fill(b.Context(), s, slices.Sorted(slices.Values(keys)), value); err != nil {
+		b.Fatal(err)
 	}
-	slices.Sort(keys)
+	if settle != nil {
+		settle(b)
+	}
+	if err := touch(b.Context(), s); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// fill moves records into an empty store, in the order of their keys.
+func fill(ctx context.Context, s store.Mover, keys []store.Key, value func(store.Key) ([]byte, error)) error {
 	mark := &store.Mark{Source: "benchmark", AsOf: time.Unix(1, 0).UTC()}
 	if err := s.Import(ctx, store.Batch{}, nil, mark); err != nil {
 		return err
 	}
-	value := bytes.Clone(benchValue(0))
 	for page := range slices.Chunk(keys, store.MaxBatch) {
 		var batch store.Batch
 		for _, key := range page {
-			batch.Records = append(batch.Records, store.Record{Key: key, Value: value, Version: 1})
+			v, err := value(key)
+			if err != nil {
+				return err
+			}
+			batch.Records = append(batch.Records, store.Record{Key: key, Value: v, Version: 1})
 		}
 		next := *mark
 		next.Reached = store.Cursor{Key: page[len(page)-1]}
