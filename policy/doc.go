@@ -1,16 +1,17 @@
 // Package policy decides which rules apply to a request, and what they demand
-// together. It is a pure function of the request's facts: it reads no body,
+// together. It is a pure function of the request's facts: it reads nothing,
 // keeps no state, does no input or output, and imports the standard library
-// only.
+// only. What a body says is a fact too ([Body]), which a decision asks for where
+// it depends on it.
 //
 // # What must hold
 //
 // A request that matches a rule is found under every spelling (I1), and
 // whatever is ambiguous can only raise the requirement (I2): a request matches
-// a rule when any of its readings does. An exemption by path does not exist
-// here, so no spelling can win one. A request whose readings touch no rule is
-// left alone, however odd it looks (I12), and costs no allocation when it is
-// spelled plainly.
+// a rule when any of its readings does, and an exemption ([Rule.ExceptPaths]) is
+// for requests that have one reading only and are spelled to the letter. A request
+// whose readings touch no rule is left alone, however odd it looks (I12), and costs
+// no allocation when it is spelled plainly.
 //
 // # Readings of a path
 //
@@ -41,6 +42,9 @@
 //	root        put "/" before a path that has none       wallet              /wallet
 //	script      take a script for the resource, and what  /pay.php/x          /pay.php
 //	            follows it for the path (PATH_INFO)       /index.php/wallet   /wallet
+//	session     leave out the segment of a session        /(S(x))/wallet      /wallet
+//	            without cookies (ASP.NET)
+//	list        take the last segment for a list (RPC)    /rpc/a,b            /rpc/b
 //
 // Forms are compared without regard to case. That includes the characters
 // outside ASCII that case mapping leads into it (U+212A to k, U+017F to s,
@@ -52,7 +56,8 @@
 //   - with the name of a directory's index behind it: /wallet/index.php,
 //     /wallet/index and /wallet/default.aspx are /wallet.
 //
-// A path "/wallet/*" matches "/wallet" too.
+// A path "/wallet/*" matches "/wallet" too. A "*" that is a whole segment before
+// the last stands for any one segment: "/users/*/transfer".
 //
 // # Refusals
 //
@@ -65,25 +70,39 @@
 //
 // # Further paths and methods
 //
-// Some frameworks let a header or the query speak for the request line. They
-// count in addition, never instead:
+// Some frameworks let a header, the query or the body speak for the request line.
+// They count in addition, never instead:
 //
 //   - paths: X-Original-URL, X-Rewrite-URL, X-Forwarded-Uri; at the root, at a
 //     script and at a directory's index also the parameters by which front
-//     controllers route: s, r, q, url, _url, route, rest_route. A proxy before
-//     the gateway that sets X-Forwarded-Uri truthfully changes nothing by it.
+//     controllers route: s, r, q, url, _url, route, rest_route, path, page, and the
+//     pairs of controller and action. A proxy before the gateway that sets
+//     X-Forwarded-Uri truthfully changes nothing by it.
 //   - methods: X-HTTP-Method-Override, X-HTTP-Method, X-Method-Override, and the
-//     query's _method (and the same names there). A POST that carries a form, or
-//     names no content type, may name any method in its body, which is not read
-//     here: it matches every rule of its path.
+//     parameter _method (and the same names there) of the query, and of the body of
+//     a POST that frameworks parse into parameters.
 //   - HEAD counts as GET, and so does CONNECT: a WebSocket over HTTP/2 or HTTP/3
 //     (RFC 8441, RFC 9220) reaches the site as GET.
+//   - hosts, for rules that name some: X-Forwarded-Host and its kin, Forwarded.
+//
+// What is peculiar to a framework, or would cost other sites a challenge, stands in
+// a table of its own: [Profiles].
+//
+// # What a request says beside its path
+//
+// A [Condition] is met when any reading of the request meets it. A parameter counts
+// in the query and in the body, under any case, with or without brackets, with "."
+// and " " for "_" (PHP), cut at NUL, and after further decodings; its value the
+// same. A body that is not clear ([Body.Unclear]) meets every condition that asks
+// it, and an [Amount] that is not certainly small is large. A condition on a header
+// that is not sent, or on a parameter that nobody names, is not met: a rule should
+// ask for what the site needs to act, and nothing else.
 //
 // # Not here
 //
-// Bodies are not read: a _method inside JSON is the gate's to find, which then
-// asks again with that method. Transliteration (é for e), Unicode normalisation
-// beyond the table above, 8.3 names and alternate streams of Windows file
-// systems are not followed; a site that serves files from such a disk must have
-// short names turned off. The policy does not know subjects, grants or time.
+// Transliteration (é for e), Unicode normalisation beyond the table above, 8.3 names
+// and alternate streams of Windows file systems are not followed; a site that serves
+// files from such a disk must have short names turned off. What travels inside an
+// established WebSocket is not seen. The policy does not know subjects, grants or
+// time.
 package policy

@@ -192,6 +192,14 @@ func rules() []policy.Rule {
 		{Name: "totponly", Paths: []string{"/totp-only"}, Factors: []policy.Factor{policy.TOTP}},
 		{Name: "profile", Paths: []string{"/profile"}, Methods: []string{"PATCH"}},
 		{Name: "optional", Paths: []string{"/optional"}, Unenrolled: policy.UnenrolledAllow},
+		{
+			Name: "rpc", Paths: []string{"/rpc"}, Methods: []string{"POST"},
+			Conditions: []policy.Condition{{Place: policy.InJSON, Name: "method", Values: []string{"withdraw"}}},
+		},
+		{Name: "graphql", Paths: []string{"/graphql"}, Conditions: []policy.Condition{{Place: policy.InGraphQL, Name: "mutation", Values: []string{"withdraw"}}}},
+		{Name: "large", Paths: []string{"/transfer"}, Methods: []string{"POST"}, Amounts: []policy.Amount{{Source: policy.FromJSON, Name: "amount", Operator: ">", Limit: "1000"}}},
+		{Name: "reported", Paths: []string{"/reported/*"}, Report: true},
+		{Name: "inside", Paths: []string{"/reported/inside"}},
 	}
 }
 
