@@ -1,11 +1,8 @@
 package gate
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/stepgate/stepgate/internal/body"
@@ -97,43 +94,4 @@ func isStatedAs(f policy.Field, d policy.Detail) bool {
 		name = strings.TrimSpace(name)
 	}
 	return f.Source == d.Source && strings.EqualFold(name, d.Name)
-}
-
-// walkJSON notes the values of a JSON document under their paths, for
-// claimedInBody.
-func walkJSON(dec *json.Decoder, path string, found map[string][]string, depth int) error {
-	if depth > 32 {
-		return errDetails
-	}
-	token, err := dec.Token()
-	if err != nil {
-		return err
-	}
-	switch t := token.(type) {
-	case json.Delim:
-		// A container under the name of a detail is no value that can be shown: two
-		// values are as good as none.
-		found[path] = append(found[path], "", "")
-		for i := 0; dec.More(); i++ {
-			name := strconv.Itoa(i)
-			if t == '{' {
-				key, err := dec.Token()
-				if err != nil {
-					return err
-				}
-				name = strings.ToLower(key.(string))
-			}
-			if path != "" {
-				name = path + "." + name
-			}
-			if err := walkJSON(dec, name, found, depth+1); err != nil {
-				return err
-			}
-		}
-		_, err = dec.Token()
-		return err
-	default:
-		found[path] = append(found[path], fmt.Sprint(token))
-		return nil
-	}
 }
