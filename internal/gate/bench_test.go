@@ -42,6 +42,10 @@ func hotRules() []policy.Rule {
 		Name: "statement", Paths: []string{guardedPath + "*"}, Methods: []string{"GET"}, MaxAge: 24 * time.Hour,
 		Unenrolled: policy.UnenrolledRegisteredPhone,
 	}}
+	rules = append(rules, policy.Rule{
+		Name: "rpc", Paths: []string{"/rpc"}, Methods: []string{"POST"},
+		Conditions: []policy.Condition{{Place: policy.InJSON, Name: "method", Values: []string{"withdraw"}}},
+	})
 	for i := len(rules); i < 10; i++ {
 		rules = append(rules, policy.Rule{
 			Name:    fmt.Sprintf("rule_%d", i),
@@ -242,4 +246,34 @@ func BenchmarkServe(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkServeBody measures a request whose body a rule asks for, and which goes
+// on: capturing it, reading it, deciding, and putting it back.
+func BenchmarkServeBody(b *testing.B) {
+	h := newHot(b)
+	for _, size := range []int{1 << 10, 1 << 20} {
+		b.Run(fmt.Sprintf("bytes=%d", size), func(b *testing.B) {
+			call := playCall(size)
+			b.SetBytes(int64(len(call)))
+			b.ReportAllocs()
+			for b.Loop() {
+				r := httptest.NewRequest("POST", "/rpc", strings.NewReader(call))
+				r.Header = http.Header{"Content-Type": {"application/json"}, "Cookie": {siteCookies}}
+				site := new(counter)
+				if err := h.gate.Serve(&quiet{http.Header{}}, r, site); err != nil || site.forwarded != 1 {
+					b.Fatalf("forwarded %d times, %v", site.forwarded, err)
+				}
+			}
+		})
+	}
+}
+
+// playCall is a JSON call of a given length in bytes, of items as a game sends
+// them.
+func playCall(size int) string {
+	const head, tail = `{"method":"play","items":[{}`, `]}`
+	item := `,{"id":1234567,"name":"spin","bet":2500,"reels":"` + strings.Repeat("cherry lemon seven ", 20) + `"}`
+	call := head + strings.Repeat(item, (size-len(head)-len(tail))/len(item))
+	return call + strings.Repeat(" ", size-len(call)-len(tail)) + tail
 }
