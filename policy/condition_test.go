@@ -116,6 +116,9 @@ func TestTheBodyIsAskedForOnlyWhereItDecides(t *testing.T) {
 		{"POST", "/graphql", "", nil, true, true},
 		{"POST", "/phone", "", formType, true, false}, // _method
 		{"POST", "/phone", "", map[string][]string{"Content-Type": {"image/png"}}, false, false},
+		{"GET", "/phone", "", formType, true, false},
+		{"GET", "/phone", "", nil, false, false},
+		{"POST", "/phone", "", nil, true, false},
 		{"PUT", "/phone", "", formType, false, false},
 		{"POST", "/games", "", formType, false, false},
 	} {

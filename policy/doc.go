@@ -79,8 +79,8 @@
 //     pairs of controller and action. A proxy before the gateway that sets
 //     X-Forwarded-Uri truthfully changes nothing by it.
 //   - methods: X-HTTP-Method-Override, X-HTTP-Method, X-Method-Override, and the
-//     parameter _method (and the same names there) of the query, and of the body of
-//     a POST that frameworks parse into parameters.
+//     parameter _method (and the same names there) of the query, and of a body that
+//     frameworks parse into parameters, whatever the method of the request line.
 //   - HEAD counts as GET, and so does CONNECT: a WebSocket over HTTP/2 or HTTP/3
 //     (RFC 8441, RFC 9220) reaches the site as GET.
 //   - hosts, for rules that name some: X-Forwarded-Host and its kin, Forwarded.

@@ -13,6 +13,7 @@ type doors struct {
 	params   []routeParameter
 	batches  []batch
 	bodies   bool
+	routes   bool
 	locales  bool
 }
 
@@ -46,6 +47,7 @@ func gather(profiles []*Profile) doors {
 		d.params = append(d.params, p.params...)
 		d.batches = append(d.batches, p.batches...)
 		d.bodies = d.bodies || p.bodies
+		d.routes = d.routes || p.routes
 		d.locales = d.locales || p.locales
 	}
 	return d
@@ -54,17 +56,27 @@ func gather(profiles []*Profile) doors {
 // leadOn reports whether the query may name a path although the request's own is
 // no front controller's.
 func (d *doors) leadOn(req *Request) bool {
-	if len(d.params) == 0 {
+	if !d.anywhere() {
 		return false
 	}
 	for query := range req.queries() {
 		for name := range queryPairs(query) {
-			if d.param(name) != nil {
+			if d.param(name) != nil || d.routes && (isRouteParameter(name) || isOf(name, routePairs[0])) {
 				return true
 			}
 		}
 	}
 	return d.bodies && mayCarryFields(req)
+}
+
+// anywhere reports whether parameters may name a path at every path.
+func (d *doors) anywhere() bool { return d.routes || len(d.params) > 0 }
+
+func isRouteParameter(name string) bool { return isOf(name, routeParameters) }
+
+// isOf reports whether a parameter has one of the names.
+func isOf(name string, names []string) bool {
+	return slices.ContainsFunc(names, func(known string) bool { return hasName(name, known) })
 }
 
 // param returns the door that a parameter opens at every path, or nil.
@@ -125,12 +137,15 @@ func (r *reader) readDoors(req *Request) {
 	}
 	d := &r.set.doors
 	batches := r.batches()
-	if len(batches) == 0 && !(d.bodies && (r.front || len(d.params) > 0) && mayCarryFields(req)) {
+	if len(batches) == 0 && !(d.bodies && (r.front || d.anywhere()) && mayCarryFields(req)) {
 		return
 	}
 	switch body := req.Body; {
 	case body == nil:
 		r.ask = true
+	case body.Unclear == UnclearTooLarge && !r.front && len(batches) == 0:
+		// An upload. What it could name beyond the cap is an open door that the profiles
+		// tell of: to close it would be to challenge every large picture.
 	case body.Unclear != "":
 		r.everything()
 	default:
@@ -160,14 +175,14 @@ func (r *reader) readParameter(from, name, value string, named *pair) {
 	if door := r.set.doors.param(name); door != nil {
 		r.readFrom(from+" "+name, door.base+root(value))
 	}
-	if !r.front {
+	if !r.front && !r.set.doors.routes {
 		return
 	}
-	if slices.ContainsFunc(routeParameters, func(known string) bool { return hasName(name, known) }) {
+	if isRouteParameter(name) {
 		r.readFrom(from+" "+name, value)
 	}
 	for i, names := range routePairs {
-		if slices.ContainsFunc(names, func(known string) bool { return hasName(name, known) }) {
+		if isOf(name, names) {
 			named[i] = append(named[i], value)
 		}
 	}

@@ -25,7 +25,7 @@ func (f *facts) methodsOf() *methods {
 
 func (req *Request) readMethods() *methods {
 	m := &methods{named: append([]string{strings.ToUpper(req.Method)}, claimedMethods(req)...)}
-	if !mayNameMethod(req) {
+	if !mayCarryFields(req) {
 		return m
 	}
 	switch body := req.Body; {
@@ -89,7 +89,7 @@ func mayClaimMethod(req *Request) bool {
 			return true
 		}
 	}
-	return mayNameMethod(req) || len(claimedMethods(req)) > 0
+	return mayCarryFields(req) || len(claimedMethods(req)) > 0
 }
 
 // claimedMethods returns the methods that the header and the query claim beside
@@ -156,18 +156,10 @@ func queryText(s string) string {
 	return decode(plus(s))
 }
 
-// mayNameMethod reports whether the body of a request may name another method:
-// that of a POST whose body frameworks parse into parameters.
-func mayNameMethod(req *Request) bool {
-	return strings.EqualFold(req.Method, "POST") && mayCarryFields(req)
-}
-
 // mayCarryFields reports whether frameworks may parse a request's body into
-// parameters. Some take a body of no stated type for a form.
+// parameters, of which one may name another method. They do so for every method
+// where the type says so, and some take the body of no stated type for a form.
 func mayCarryFields(req *Request) bool {
-	if req.Method == "GET" || req.Method == "HEAD" || req.Method == "OPTIONS" {
-		return false
-	}
 	types := req.Header["Content-Type"]
 	for _, t := range types {
 		t = strings.ToLower(t)
@@ -175,7 +167,7 @@ func mayCarryFields(req *Request) bool {
 			return true
 		}
 	}
-	return len(types) == 0
+	return len(types) == 0 && req.Method != "GET" && req.Method != "HEAD" && req.Method != "OPTIONS"
 }
 
 // isPlainMethod reports whether a method is spelled in capitals.

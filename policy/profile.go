@@ -27,9 +27,14 @@ type Profile struct {
 	batches []batch
 	// bodies says that what names a path in the query does so in the body too.
 	bodies bool
+	// routes says that what front controllers take for the path counts at every path.
+	routes bool
 	// locales says that a first segment may name a language.
 	locales bool
 }
+
+// openUpload is the door that profiles which read bodies leave open.
+const openUpload = "a route beyond the first max_body bytes of an upload to an ordinary path is not seen, so have the site take its route from the path or the query only"
 
 // profiles is the table of what frameworks are known for. To add to it takes a
 // line here and one in TestInvariantI1ProfilesCloseTheirDoors.
@@ -54,9 +59,8 @@ var profiles = []*Profile{
 	},
 	{
 		Name:    "laravel",
-		Doors:   []string{"front controller parameters in the body too", "localized routes: a language before the path, /id/wallet"},
+		Doors:   []string{"localized routes: a language before the path, /id/wallet"},
 		Open:    []string{"Livewire: every component is called at /livewire/update, so protect that path, or the component's call by json components.calls.method NAME"},
-		bodies:  true,
 		locales: true,
 	},
 	{
@@ -72,9 +76,14 @@ var profiles = []*Profile{
 		locales:  true,
 	},
 	{
-		Name:   "php",
-		Doors:  []string{"front controller parameters in the body too, as $_REQUEST has them"},
+		Name: "php",
+		Doors: []string{
+			"front controller parameters at every path, for sites that rewrite all paths to one script",
+			"front controller parameters in the body too, as $_REQUEST has them",
+		},
+		Open:   []string{openUpload},
 		bodies: true,
+		routes: true,
 	},
 	{
 		Name:    "rails",
@@ -89,8 +98,7 @@ var profiles = []*Profile{
 	},
 	{
 		Name:    "symfony",
-		Doors:   []string{"front controller parameters in the body too", "{_locale}: a language before the path, /id/wallet"},
-		bodies:  true,
+		Doors:   []string{"{_locale}: a language before the path, /id/wallet"},
 		locales: true,
 	},
 	{
@@ -104,6 +112,7 @@ var profiles = []*Profile{
 		Open: []string{
 			"admin-ajax.php: one path for every action, so write path /wp-admin/admin-ajax.php and form action NAME",
 			"xmlrpc.php: its XML is not read, so protect /xmlrpc.php or turn it off",
+			openUpload,
 		},
 		params:  []routeParameter{{"rest_route", "/wp-json"}},
 		batches: []batch{{"/wp-json/batch/v1", "requests.path", "/wp-json"}},

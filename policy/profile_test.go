@@ -27,7 +27,6 @@ func TestInvariantI1ProfilesCloseTheirDoors(t *testing.T) {
 		"express": {{Request{Method: "GET", Targets: [2]string{"/WALLET/withdraw/"}}, "withdrawal", true}},
 		"laravel": {
 			{Request{Method: "GET", Targets: [2]string{"/en/wallet/withdraw"}}, "withdrawal", false},
-			{Request{Method: "POST", Targets: [2]string{"/index.php"}, Header: formType, Body: formBody("route=/wallet/withdraw")}, "withdrawal", false},
 		},
 		"nextjs": {
 			{Request{Method: "GET", Targets: [2]string{"/_next/data/b7Xk2/wallet/withdraw.json"}}, "withdrawal", false},
@@ -41,6 +40,10 @@ func TestInvariantI1ProfilesCloseTheirDoors(t *testing.T) {
 			{Request{Method: "POST", Targets: [2]string{"/index.php"}, Header: formType, Body: formBody("controller=wallet", "action=withdraw")}, "withdrawal", false},
 			{Request{Method: "POST", Targets: [2]string{"/index.php"}, Header: formType, Body: unclear(UnclearTooLarge)}, "withdrawal+api+vault", false},
 			{Request{Method: "GET", Targets: [2]string{"/index.php"}, RawQuery: "c=wallet&a=withdraw"}, "withdrawal", true},
+			{Request{Method: "GET", Targets: [2]string{"/x"}, RawQuery: "route=home&+route=wallet/withdraw"}, "withdrawal", false},
+			{Request{Method: "GET", Targets: [2]string{"/x"}, RawQuery: "controller=wallet&action=withdraw"}, "withdrawal", false},
+			{Request{Method: "POST", Targets: [2]string{"/x"}, Header: formType, Body: formBody("route=wallet/withdraw")}, "withdrawal", false},
+			{Request{Method: "POST", Targets: [2]string{"/x"}, Header: formType, Body: unclear(UnclearSyntax)}, "withdrawal+api+vault", false},
 		},
 		"rails":   {{Request{Method: "GET", Targets: [2]string{"/id/wallet/withdraw.json"}}, "withdrawal", false}},
 		"spring":  {{Request{Method: "GET", Targets: [2]string{"/wallet;jsessionid=1/withdraw.html"}}, "withdrawal", true}},
@@ -95,6 +98,8 @@ func TestProfilesLeaveTheRestOfTheSiteAlone(t *testing.T) {
 		{Method: "GET", Targets: [2]string{"/_next/data/b/games.json"}},
 		{Method: "GET", Targets: [2]string{"/games/wallet/withdraw"}},
 		{Method: "POST", Targets: [2]string{"/games"}, Header: map[string][]string{"Content-Type": {"image/png"}}},
+		{Method: "POST", Targets: [2]string{"/avatar"}, Header: map[string][]string{"Content-Type": {"multipart/form-data"}}, Body: unclear(UnclearTooLarge)},
+		{Method: "GET", Targets: [2]string{"/search"}, RawQuery: "q=jackpot&page=2"},
 	} {
 		if d := set.Decide(&req); len(d.Rules) > 0 || d.Ask || d.Refuse != "" {
 			t.Errorf("%s %s = %s, ask %v, want nothing", req.Method, req.Targets[0], describe(d), d.Ask)
