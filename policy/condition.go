@@ -77,6 +77,8 @@ func (c Condition) check() error {
 		return fault("has a JSON path with an empty name: write the names with one dot between them")
 	case c.Place == InHeader && !isToken(c.Name):
 		return fault("has a name that no header can have")
+	case c.Place == InHeader && strings.EqualFold(c.Name, "Host"):
+		return fault("asks for the host: write host and its name")
 	case len(c.Values) == 0:
 		return fault(`has no value: write one or more, or "*" for any`)
 	}

@@ -441,6 +441,7 @@ func TestCompileSaysWhatIsWrongWithConditions(t *testing.T) {
 		{condition(Condition{InForm, "a", []string{" b"}}), `condition "form a  b" has the value " b", which requests are never compared with: write "b"`},
 		{condition(Condition{InJSON, "a..b", []string{"c"}}), `condition "json a..b c" has a JSON path with an empty name: write the names with one dot between them`},
 		{condition(Condition{InHeader, "a b", []string{"c"}}), `condition "header a b c" has a name that no header can have`},
+		{condition(Condition{InHeader, "host", []string{"c"}}), `condition "header host c" asks for the host: write host and its name`},
 		{condition(Condition{InGraphQL, "withdraw", []string{"*"}}), `condition "graphql withdraw *" names no kind of operation: write mutation, query or subscription and the fields, such as graphql mutation withdraw`},
 		{amount(Amount{"header", "a", ">", "1"}), `amount "header:a > 1" comes from "header", which is not known: write form:NAME, json:PATH or query:NAME`},
 		{amount(Amount{FromForm, "", ">", "1"}), `amount "form: > 1" names no field: write one, such as form:amount`},
