@@ -37,7 +37,7 @@ func (req *Request) readMethods() *methods {
 		for _, field := range body.Fields {
 			if claimsMethod(field.Name) {
 				m.any = m.any || field.Container
-				m.named = append(m.named, strings.ToUpper(strings.TrimSpace(field.Value)))
+				m.named = appendMethods(m.named, field.Value)
 			}
 		}
 	}
@@ -97,17 +97,25 @@ func mayClaimMethod(req *Request) bool {
 // listen, so the claim counts on all.
 func claimedMethods(req *Request) []string {
 	var methods []string
-	claim := func(method string) {
-		methods = append(methods, strings.ToUpper(strings.TrimSpace(method)))
-	}
 	for _, name := range overrideHeaders {
 		for _, value := range req.Header[name] {
-			claim(value)
+			methods = appendMethods(methods, value)
 		}
 	}
 	for name, value := range queryPairs(req.RawQuery) {
 		if claimsMethod(name) {
-			claim(value)
+			methods = appendMethods(methods, value)
+		}
+	}
+	return methods
+}
+
+// appendMethods appends the methods in a claim, in capitals. Some readers take a
+// member of a list.
+func appendMethods(methods []string, claim string) []string {
+	for text := range texts(claim) {
+		for method := range strings.SplitSeq(text, ",") {
+			methods = append(methods, strings.ToUpper(strings.TrimSpace(method)))
 		}
 	}
 	return methods

@@ -60,6 +60,8 @@ func TestInvariantI1EveryMethodARequestMayBeReadAsCounts(t *testing.T) {
 		{"POST", "/phone", "", header("X-Http-Method-Override", " delete "), "phone", false},
 		{"POST", "/phone", "", header("X-Http-Method", "PUT"), "phone", false},
 		{"GET", "/phone", "", header("X-Method-Override", "PUT"), "phone", false},
+		{"GET", "/phone", "", header("X-Method-Override", "put, GET"), "phone", false},
+		{"GET", "/phone", "_method=%2550UT", nil, "phone", false},
 		{"GET", "/withdraw", "", header("X-Http-Method-Override", "POST"), "withdrawal", false},
 		{"POST", "/withdraw", "", header("X-Http-Method-Override", "GET"), "withdrawal", false},
 		{"POST", "/statement", "", header("X-Http-Method-Override", "HEAD"), "statement", false},
