@@ -52,6 +52,7 @@ var mayImport = []struct {
 	{"examples/casino/*", []string{"examples/casino"}, "the site knows nothing of Stepgate"},
 	{"examples/cluster", []string{"examples/casino", "internal/pgserver"}, "it runs what is built, as a cluster"},
 	{"e2e", nil, "it drives what is built, from outside"},
+	{"e2e/*", nil, "it drives what is built, from outside"},
 	{"bench", nil, "it measures what is built, from outside"},
 	{"bench/*", nil, "it is what Stepgate is compared with"},
 }

@@ -1,0 +1,4 @@
+<?php
+// A script of its own.
+require __DIR__ . '/../../site.php';
+ran('phone');

@@ -1,0 +1,116 @@
+import jakarta.servlet.http.HttpServlet;
+import jakarta.servlet.http.HttpServletRequest;
+import jakarta.servlet.http.HttpServletResponse;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Locale;
+import java.util.logging.Level;
+import java.util.logging.Logger;
+import org.apache.catalina.Context;
+import org.apache.catalina.connector.Connector;
+import org.apache.catalina.core.StandardContext;
+import org.apache.catalina.startup.Tomcat;
+
+/**
+ * Servlets on Tomcat: with its defaults; with a connector that decodes what it
+ * refuses by default; and with a filter that takes the method from a parameter.
+ */
+public class Site {
+    private static final Logger QUIET = Logger.getLogger("");
+
+    /** Notes that a sensitive handler ran, and for which request. */
+    private static void ran(String handler, HttpServletRequest req, HttpServletResponse res) throws IOException {
+        String spelling = req.getHeader("Spelling");
+        Files.writeString(Path.of(System.getenv("RUNS")), handler + " " + (spelling == null ? "-" : spelling) + "\n",
+            StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+        res.setContentType("text/plain");
+        res.getWriter().write("ran " + handler + "\n");
+    }
+
+    private static void other(HttpServletRequest req, HttpServletResponse res) throws IOException {
+        res.setContentType("text/plain");
+        String query = req.getQueryString();
+        res.getWriter().write("open " + req.getRequestURI() + (query == null ? "" : "?" + query) + "\n");
+    }
+
+    /** Answers what is mapped to a sensitive path, if the rest of the path and the method fit. */
+    private static HttpServlet servlet(String handler, String method, String rest, boolean filter) {
+        return new HttpServlet() {
+            @Override
+            protected void service(HttpServletRequest req, HttpServletResponse res) throws IOException {
+                String info = req.getPathInfo() == null ? "" : req.getPathInfo();
+                String asked = method(req, filter);
+                boolean fits = asked.equals(method) || method.equals("GET") && asked.equals("HEAD");
+                if (fits && info.matches(rest)) {
+                    ran(handler, req, res);
+                } else {
+                    other(req, res);
+                }
+            }
+        };
+    }
+
+    /**
+     * The method of a request. With the filter, that of a POST is what its parameter _method says,
+     * as Spring's HiddenHttpMethodFilter has it.
+     */
+    private static String method(HttpServletRequest req, boolean filter) {
+        String claimed = filter && req.getMethod().equals("POST") ? req.getParameter("_method") : null;
+        return claimed == null || claimed.isEmpty() ? req.getMethod() : claimed.toUpperCase(Locale.ENGLISH);
+    }
+
+    private static void add(Context context, String name, HttpServlet servlet, String... patterns) {
+        Tomcat.addServlet(context, name, servlet);
+        for (String pattern : patterns) {
+            context.addServletMappingDecoded(pattern, name);
+        }
+    }
+
+    private static void start(String variant, Path base) throws Exception {
+        Tomcat tomcat = new Tomcat();
+        tomcat.setBaseDir(Files.createTempDirectory(base, variant).toString());
+        Connector connector = new Connector();
+        connector.setPort(0);
+        connector.setProperty("address", "127.0.0.1");
+        connector.setProperty("maxThreads", "8");
+        boolean lenient = variant.equals("tomcat-lenient");
+        boolean filter = variant.equals("tomcat-method-filter");
+        if (lenient) {
+            connector.setEncodedSolidusHandling("decode");
+            connector.setEncodedReverseSolidusHandling("decode");
+            connector.setAllowBackslash(true);
+            connector.setProperty("relaxedPathChars", "\"<>[\\]^`{|}");
+        }
+        tomcat.setConnector(connector);
+
+        Context context = tomcat.addContext("", null);
+        ((StandardContext) context).setClearReferencesRmiTargets(false);
+        add(context, "withdraw", servlet("withdraw", "POST", "/withdraw/?", filter), "/wallet/*");
+        if (lenient) {
+            add(context, "export", servlet("export", "GET", "(/.*)?", filter), "/account/export/*");
+            add(context, "action", servlet("withdraw", "POST", "", filter), "*.action");
+        } else {
+            add(context, "export", servlet("export", "GET", "", filter), "/account/export");
+        }
+        add(context, "phone", servlet("phone", "PUT", "", filter), "/account/phone");
+        add(context, "transfer", servlet("transfer", "POST", "/users/[^/]+/transfer", filter), "/api/*");
+        add(context, "other", new HttpServlet() {
+            @Override
+            protected void service(HttpServletRequest req, HttpServletResponse res) throws IOException {
+                other(req, res);
+            }
+        }, "/");
+        tomcat.start();
+        System.out.println("listening " + variant + " 127.0.0.1:" + connector.getLocalPort());
+    }
+
+    public static void main(String[] args) throws Exception {
+        QUIET.setLevel(Level.OFF);
+        for (String variant : new String[] {"tomcat", "tomcat-lenient", "tomcat-method-filter"}) {
+            start(variant, Path.of(args[0]));
+        }
+        Thread.currentThread().join();
+    }
+}
