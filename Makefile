@@ -4,17 +4,23 @@ STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS      = -X github.com/caddyserver/caddy/v2.CustomVersion=stepgate-$(VERSION)
 
-.PHONY: build test lint bench deps fuzz
+.PHONY: build test routers lint bench deps fuzz
 
 build:
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/stepgate ./cmd/stepgate
 
-# What the tests need beside Go: a Chromium, and axe-core for accessibility.
+# What the tests need beside Go: a Chromium, axe-core for accessibility, PostgreSQL,
+# and the routers that the gateway is compared with.
 deps:
 	@sh testdata/deps.sh
 
 test: deps
 	$(GO) test -race -count=1 -timeout 25m ./...
+
+# The comparison with real routers at full length, with its figures. `make test` has
+# a short form.
+routers: deps
+	STEPGATE_LONG=1 $(GO) test -v -count=1 -timeout 10m -run 'RealRouter|ByteForByte' ./e2e/routers
 
 lint:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \

@@ -41,6 +41,31 @@ if [ -z "${STEPGATE_TEST_POSTGRES:-}" ] && ! have_postgres; then
   PostgreSQL 14 or newer: install its server (Debian: apt-get install postgresql), or set STEPGATE_TEST_POSTGRES"
 fi
 
+# The routers that the gateway is compared with.
+routers=e2e/routers/apps/node_modules
+if [ ! -d $routers ] && command -v npm >/dev/null 2>&1; then
+	echo "Installing Express, Fastify and Koa for the comparison with real routers."
+	npm ci --prefix e2e/routers/apps --ignore-scripts --no-audit --no-fund >/dev/null 2>&1
+fi
+[ -d $routers ] || missing="$missing
+  the routers of Node.js: install Node.js with npm, then run 'npm ci --prefix e2e/routers/apps'"
+
+have_routers() {
+	command -v php >/dev/null 2>&1 && command -v javac >/dev/null 2>&1 &&
+		/usr/bin/python3 -c 'import django, flask' >/dev/null 2>&1 &&
+		[ -f "${STEPGATE_TEST_TOMCAT:-/usr/share/java/tomcat10-embed-core.jar}" ]
+}
+
+if ! have_routers; then
+	echo "Installing PHP, Django, Flask and Tomcat for the comparison with real routers."
+	jdk=''
+	command -v javac >/dev/null 2>&1 || jdk=default-jdk-headless
+	install_packages php-cli python3-django python3-flask libtomcat10-embed-java $jdk >/dev/null 2>&1
+	have_routers || missing="$missing
+  routers: install PHP, Django and Flask for /usr/bin/python3, a JDK and Tomcat 10
+  (Debian: apt-get install php-cli python3-django python3-flask libtomcat10-embed-java default-jdk-headless)"
+fi
+
 if ! command -v cc >/dev/null 2>&1 && ! command -v gcc >/dev/null 2>&1; then
 	install_packages gcc libc6-dev >/dev/null 2>&1
 	command -v gcc >/dev/null 2>&1 || missing="$missing
