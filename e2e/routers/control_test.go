@@ -1,8 +1,14 @@
 package routers
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
 	"strings"
+	"testing"
 )
 
 // harmless are requests that no rule is about, however odd they look.
@@ -49,4 +55,79 @@ func harmlessRequest(line string) []byte {
 	}
 	return fmt.Appendf(nil, "%s HTTP/1.1\r\nHost: localhost\r\nCookie: %s\r\nX-Mine:  a  b\r\nConnection: close\r\n%s%s",
 		line, sessionCookie, map[bool]string{true: formKind + "\r\n"}[body != ""], byLength(body))
+}
+
+// addedByCaddy are the headers that plain Caddy adds, or takes for the connection.
+var addedByCaddy = []string{"Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "User-Agent", "Accept-Encoding", "Connection"}
+
+// I12: what no rule is about arrives as it was sent: the target and the body byte
+// for byte, and the header line for line but for what every proxy adds.
+func TestInvariantI12HarmlessRequestsArriveByteForByte(t *testing.T) {
+	arrived := make(chan string, 1)
+	g := startGateway(t, map[string]string{"recorder": startRecorder(t, arrived)})
+	for _, line := range harmless {
+		raw := harmlessRequest(line)
+		a, err := send(g.guarded["recorder"], raw, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.status != http.StatusNoContent {
+			t.Errorf("%s = %d, want the site's own answer", line, a.status)
+			continue
+		}
+		if got, want := withoutAdded(<-arrived), withoutAdded(string(raw)); got != want {
+			t.Errorf("%s arrived as %q, want %q", line, got, want)
+		}
+	}
+}
+
+// startRecorder serves a site that keeps what it is sent as it is.
+func startRecorder(t *testing.T, arrived chan<- string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return // the test has ended
+			}
+			record(conn, arrived)
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// record takes one request and answers it.
+func record(conn net.Conn, arrived chan<- string) {
+	defer conn.Close()
+	var text strings.Builder
+	r := bufio.NewReader(io.TeeReader(conn, &text))
+	req, err := http.ReadRequest(r)
+	if err != nil {
+		return // who looks whether somebody listens sends nothing
+	}
+	_, _ = io.Copy(io.Discard, req.Body)
+	arrived <- text.String()
+	_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+}
+
+// withoutAdded is a request with its header in order, its names and gaps in one
+// spelling, and without what every proxy adds.
+func withoutAdded(raw string) string {
+	head, body, _ := strings.Cut(raw, "\r\n\r\n")
+	lines := strings.Split(head, "\r\n")
+	kept := []string{}
+	for _, line := range lines[1:] {
+		name, value, _ := strings.Cut(line, ":")
+		name = http.CanonicalHeaderKey(name)
+		if !slices.Contains(addedByCaddy, name) {
+			kept = append(kept, name+": "+strings.TrimSpace(value))
+		}
+	}
+	slices.Sort(kept)
+	return lines[0] + "\r\n" + strings.Join(kept, "\r\n") + "\r\n\r\n" + body
 }

@@ -8,18 +8,36 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
 var discard = log.New(io.Discard, "", 0)
 
-// build builds the stepgate command and returns where it is.
-func build(dir string) (string, error) {
-	binary := filepath.Join(dir, "stepgate")
+// stepgate builds the command, once for all tests, and returns where it is.
+var stepgate = sync.OnceValues(func() (string, error) {
+	binary := filepath.Join(builds, "stepgate")
 	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/stepgate").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building stepgate: %w\n%s", err, out)
 	}
 	return binary, nil
+})
+
+// builds is a folder that ends with the tests.
+var builds string
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	var err error
+	if builds, err = os.MkdirTemp("", "stepgate-routers-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(builds)
+	return m.Run()
 }
 
 const gatewayOptions = `{
@@ -85,8 +103,12 @@ http://%s {
 type gateway struct{ guarded, bare map[string]string }
 
 // startGateway runs the gateway in front of all routers.
-func startGateway(t *testing.T, binary string, routers map[string]string) *gateway {
+func startGateway(t *testing.T, routers map[string]string) *gateway {
 	t.Helper()
+	binary, err := stepgate()
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	g := &gateway{map[string]string{}, map[string]string{}}
 	var config strings.Builder
