@@ -18,7 +18,7 @@ import (
 const (
 	shortRun    = 500
 	longRun     = 4000
-	connections = 12
+	connections = 24
 )
 
 // shown is how many bypasses of one router are shown in full.

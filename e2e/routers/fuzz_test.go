@@ -15,7 +15,7 @@ func rules(tb testing.TB) *policy.Set {
 	tb.Helper()
 	set, err := policy.Compile([]policy.Rule{
 		{Name: "withdraw", Paths: []string{"/wallet/withdraw"}, Methods: []string{"POST"}},
-		{Name: "export", Paths: []string{"/account/export"}, Methods: []string{"GET"}},
+		{Name: "export", Paths: []string{"/account/export/*"}, Methods: []string{"GET"}},
 		{Name: "phone", Paths: []string{"/account/phone"}, Methods: []string{"PUT"}},
 		{Name: "transfer", Paths: []string{"/api/users/*"}, Methods: []string{"POST"}},
 	})

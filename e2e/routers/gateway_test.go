@@ -76,7 +76,7 @@ http://%s {
 			%s
 		}
 		protect export {
-			path /account/export
+			path /account/export/*
 			%s
 		}
 		protect phone {

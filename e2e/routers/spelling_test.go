@@ -136,8 +136,9 @@ func respellings() []respelling {
 	return append(all, framingRespellings()...)
 }
 
-// generate makes n spellings, the same for the same seed: in turns one respelling
-// alone, each once in every round, and several together.
+// generate makes n spellings, the same for the same seed: plain ones and those that
+// were found before, then in turns one respelling alone, each once in every round,
+// and several together.
 func generate(n int, scripts bool, seed uint64) []spelling {
 	random := rand.New(rand.NewPCG(seed, 4))
 	all := respellings()
@@ -146,6 +147,7 @@ func generate(n int, scripts bool, seed uint64) []spelling {
 	for _, h := range handlers {
 		spellings = append(spellings, spelling{h, "nothing", sensitive(h, scripts)})
 	}
+	spellings = append(spellings, found()...)
 	for i := 0; len(spellings) < n; i++ {
 		handler := handlers[(i/2+i/2/len(all))%len(handlers)]
 		chosen := []respelling{all[order[i/2%len(all)]]}

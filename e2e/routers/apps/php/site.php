@@ -21,9 +21,10 @@ function method(bool $overrides): string
 {
     $method = $_SERVER['REQUEST_METHOD'];
     if ($overrides) {
-        $method = $_SERVER['HTTP_X_HTTP_METHOD_OVERRIDE'] ?? $_REQUEST['_method'] ?? $method;
+        $claimed = $_SERVER['HTTP_X_HTTP_METHOD_OVERRIDE'] ?? $_REQUEST['_method'] ?? null;
+        $method = is_string($claimed) ? $claimed : $method;
     }
-    return is_string($method) ? strtoupper($method) : 'GET';
+    return strtoupper($method);
 }
 
 // route runs what a path and a method name.

@@ -90,7 +90,16 @@ public class Site {
         add(context, "withdraw", servlet("withdraw", "POST", "/withdraw/?", filter), "/wallet/*");
         if (lenient) {
             add(context, "export", servlet("export", "GET", "(/.*)?", filter), "/account/export/*");
-            add(context, "action", servlet("withdraw", "POST", "", filter), "*.action");
+            add(context, "action", new HttpServlet() {
+                @Override
+                protected void service(HttpServletRequest req, HttpServletResponse res) throws IOException {
+                    if (req.getMethod().equals("PUT") && req.getServletPath().equals("/account/phone.action")) {
+                        ran("phone", req, res);
+                    } else {
+                        other(req, res);
+                    }
+                }
+            }, "*.action");
         } else {
             add(context, "export", servlet("export", "GET", "", filter), "/account/export");
         }
