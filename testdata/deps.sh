@@ -52,18 +52,18 @@ fi
 
 have_routers() {
 	command -v php >/dev/null 2>&1 && command -v javac >/dev/null 2>&1 &&
-		/usr/bin/python3 -c 'import django, flask' >/dev/null 2>&1 &&
+		/usr/bin/python3 -c 'import django, flask, gunicorn' >/dev/null 2>&1 &&
 		[ -f "${STEPGATE_TEST_TOMCAT:-/usr/share/java/tomcat10-embed-core.jar}" ]
 }
 
 if ! have_routers; then
-	echo "Installing PHP, Django, Flask and Tomcat for the comparison with real routers."
+	echo "Installing PHP, Django, Flask, gunicorn and Tomcat for the comparison with real routers."
 	jdk=''
 	command -v javac >/dev/null 2>&1 || jdk=default-jdk-headless
-	install_packages php-cli python3-django python3-flask libtomcat10-embed-java $jdk >/dev/null 2>&1
+	install_packages php-cli python3-django python3-flask python3-gunicorn libtomcat10-embed-java $jdk >/dev/null 2>&1
 	have_routers || missing="$missing
-  routers: install PHP, Django and Flask for /usr/bin/python3, a JDK and Tomcat 10
-  (Debian: apt-get install php-cli python3-django python3-flask libtomcat10-embed-java default-jdk-headless)"
+  routers: install PHP; Django, Flask and gunicorn for /usr/bin/python3; a JDK and Tomcat 10
+  (Debian: apt-get install php-cli python3-django python3-flask python3-gunicorn libtomcat10-embed-java default-jdk-headless)"
 fi
 
 if ! command -v cc >/dev/null 2>&1 && ! command -v gcc >/dev/null 2>&1; then

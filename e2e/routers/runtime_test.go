@@ -34,13 +34,16 @@ type platform struct {
 }
 
 var platforms = []platform{
+	node("node", "node-url", "node-url-parse"),
 	node("express", "express4", "express4-override", "express5", "express5-override"),
 	node("koa", "koa", "koa-override"),
 	node("fastify", "fastify", "fastify-lenient"),
 	python("flask", "flask", "flask-lenient"),
 	python("django", "django"),
 	python("django", "django-lenient"),
-	{[]string{"tomcat", "tomcat-lenient", "tomcat-method-filter"}, missingTomcat, func(scratch string) *exec.Cmd {
+	gunicorn("flask"),
+	gunicorn("django"),
+	{[]string{"tomcat", "tomcat-lenient", "tomcat-method-filter", "tomcat-request-uri"}, missingTomcat, func(scratch string) *exec.Cmd {
 		return exec.Command("java", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", jar(), "tomcat/Site.java", scratch)
 	}},
 	php("php-front"), php("php-query"), php("php-request"), php("php-iis"), php("php-scripts"),
@@ -51,7 +54,7 @@ func node(app string, routers ...string) platform {
 		if _, err := exec.LookPath("node"); err != nil {
 			return "Node.js"
 		}
-		if _, err := os.Stat("apps/node_modules/" + app); err != nil && app != "express" {
+		if _, err := os.Stat("apps/node_modules"); err != nil {
 			return "the npm packages: run 'npm ci --prefix e2e/routers/apps'"
 		}
 		return ""
@@ -69,6 +72,20 @@ func python(module string, routers ...string) platform {
 		}
 		return ""
 	}, func(string) *exec.Cmd { return exec.Command(systemPython, module+"/app.py", routers[0]) }}
+}
+
+// gunicorn runs an app's lenient site under the server that such sites are often
+// deployed with.
+func gunicorn(module string) platform {
+	router := module + "-gunicorn"
+	p := python(module, router)
+	p.missing = func() string {
+		if err := exec.Command(systemPython, "-c", "import gunicorn, "+module).Run(); err != nil {
+			return module + " and gunicorn for " + systemPython
+		}
+		return ""
+	}
+	return p
 }
 
 func missingTomcat() string {

@@ -1,5 +1,5 @@
-"""Django under the server of its runserver command. The variant lenient takes a
-method override and paths by converters and loose patterns."""
+"""Django under the server of its runserver command, and under gunicorn. The lenient
+variants take a method override, and paths by converters and loose patterns."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse
 from django.urls import path, re_path
 
-LENIENT = sys.argv[1] == "django-lenient"
+LENIENT = sys.argv[1] != "django"
 
 
 def method_override(get_response):
@@ -79,7 +79,13 @@ class Quiet(WSGIRequestHandler):
         pass
 
 
-server = ThreadedWSGIServer(("127.0.0.1", 0), Quiet)
-server.set_app(get_wsgi_application())
-print("listening %s 127.0.0.1:%d" % (sys.argv[1], server.server_port), flush=True)
-server.serve_forever()
+if sys.argv[1] == "django-gunicorn":
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    from served import Served
+
+    Served(sys.argv[1], get_wsgi_application()).run()
+else:
+    server = ThreadedWSGIServer(("127.0.0.1", 0), Quiet)
+    server.set_app(get_wsgi_application())
+    print("listening %s 127.0.0.1:%d" % (sys.argv[1], server.server_port), flush=True)
+    server.serve_forever()

@@ -2,6 +2,7 @@
 documentation."""
 
 import os
+import sys
 import threading
 
 from flask import Flask, request
@@ -67,7 +68,13 @@ class Quiet(WSGIRequestHandler):
         pass
 
 
-for variant, lenient in (("flask", False), ("flask-lenient", True)):
-    server = make_server("127.0.0.1", 0, site(lenient), threaded=True, request_handler=Quiet)
-    threading.Thread(target=server.serve_forever).start()
-    print("listening %s 127.0.0.1:%d" % (variant, server.port), flush=True)
+if sys.argv[1] == "flask-gunicorn":
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    from served import Served
+
+    Served(sys.argv[1], site(True)).run()
+else:
+    for variant, lenient in (("flask", False), ("flask-lenient", True)):
+        server = make_server("127.0.0.1", 0, site(lenient), threaded=True, request_handler=Quiet)
+        threading.Thread(target=server.serve_forever).start()
+        print("listening %s 127.0.0.1:%d" % (variant, server.port), flush=True)

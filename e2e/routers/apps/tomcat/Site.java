@@ -2,6 +2,8 @@ import jakarta.servlet.http.HttpServlet;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
+import java.net.URLDecoder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -15,7 +17,8 @@ import org.apache.catalina.startup.Tomcat;
 
 /**
  * Servlets on Tomcat: with its defaults; with a connector that decodes what it
- * refuses by default; and with a filter that takes the method from a parameter.
+ * refuses by default; with a filter that takes the method from a parameter; and one
+ * servlet that routes by itself.
  */
 public class Site {
     private static final Logger QUIET = Logger.getLogger("");
@@ -61,6 +64,36 @@ public class Site {
         return claimed == null || claimed.isEmpty() ? req.getMethod() : claimed.toUpperCase(Locale.ENGLISH);
     }
 
+    /**
+     * A front servlet that reads the request's own URI as the older versions of Spring do: without
+     * ";…", decoded, with single slashes, and with any format or slash at the end.
+     */
+    private static final HttpServlet FRONT = new HttpServlet() {
+        @Override
+        protected void service(HttpServletRequest req, HttpServletResponse res) throws IOException {
+            String path;
+            try {
+                path = URLDecoder.decode(req.getRequestURI().replaceAll(";[^/]*", ""), StandardCharsets.UTF_8);
+            } catch (IllegalArgumentException e) {
+                other(req, res);
+                return;
+            }
+            path = path.replaceAll("/+", "/").replaceAll("(.)\\.[A-Za-z]+$", "$1").replaceAll("(.)/$", "$1");
+            String method = req.getMethod();
+            if (path.equals("/wallet/withdraw") && method.equals("POST")) {
+                ran("withdraw", req, res);
+            } else if (path.equals("/account/export") && (method.equals("GET") || method.equals("HEAD"))) {
+                ran("export", req, res);
+            } else if (path.equals("/account/phone") && method.equals("PUT")) {
+                ran("phone", req, res);
+            } else if (path.matches("/api/users/[^/]+/transfer") && method.equals("POST")) {
+                ran("transfer", req, res);
+            } else {
+                other(req, res);
+            }
+        }
+    };
+
     private static void add(Context context, String name, HttpServlet servlet, String... patterns) {
         Tomcat.addServlet(context, name, servlet);
         for (String pattern : patterns) {
@@ -88,6 +121,12 @@ public class Site {
         Context context = tomcat.addContext("", null);
         ((StandardContext) context).setClearReferencesRmiTargets(false);
         add(context, "withdraw", servlet("withdraw", "POST", "/withdraw/?", filter), "/wallet/*");
+        if (variant.equals("tomcat-request-uri")) {
+            add(context, "front", FRONT, "/*");
+            tomcat.start();
+            listening(variant, connector);
+            return;
+        }
         if (lenient) {
             add(context, "export", servlet("export", "GET", "(/.*)?", filter), "/account/export/*");
             add(context, "action", new HttpServlet() {
@@ -112,12 +151,16 @@ public class Site {
             }
         }, "/");
         tomcat.start();
+        listening(variant, connector);
+    }
+
+    private static void listening(String variant, Connector connector) {
         System.out.println("listening " + variant + " 127.0.0.1:" + connector.getLocalPort());
     }
 
     public static void main(String[] args) throws Exception {
         QUIET.setLevel(Level.OFF);
-        for (String variant : new String[] {"tomcat", "tomcat-lenient", "tomcat-method-filter"}) {
+        for (String variant : new String[] {"tomcat", "tomcat-lenient", "tomcat-method-filter", "tomcat-request-uri"}) {
             start(variant, Path.of(args[0]));
         }
         Thread.currentThread().join();
