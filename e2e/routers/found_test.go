@@ -22,6 +22,12 @@ func found() []spelling {
 		add("the name of a parameter as PHP reads it", "export", "GET", "/?"+name+"=account/export", "")
 	}
 
+	// method-override takes the first of a list.
+	for _, name := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
+		add("a list of methods in a header", "transfer", "PATCH", "/api/users/7/transfer", "", name+": POST, GET")
+		add("a list of methods in a header", "phone", "GET", "/account/phone", "", name+": put,")
+	}
+
 	// Behind rewrite rules a front controller answers every path.
 	for _, path := range []string{"/x", "/games", "/wallet/", "/http:/", "/x/x%2f..", "/api"} {
 		add("a route in the query of any path", "export", "GET", path+"?route=account/export", "")

@@ -154,7 +154,7 @@ func (p *platform) start(t *testing.T, runs *runs, scratch string) (map[string]s
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	found := make(chan [2]string)
+	found := make(chan [2]string, len(p.routers))
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
