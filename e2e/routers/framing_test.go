@@ -59,11 +59,11 @@ func within(name string, wrap func(request string) string) respelling {
 
 const outer = "%s /games HTTP/1.1\r\nHost: localhost\r\nCookie: " + sessionCookie + "\r\n"
 
-// framingRespellings tell differently where a request begins and ends, and hide
-// one in another.
+func size(body string) string { return strconv.Itoa(len(body)) }
+
+// framingRespellings tell differently where a request begins and ends.
 func framingRespellings() []respelling {
-	size := func(body string) string { return strconv.Itoa(len(body)) }
-	all := []respelling{
+	return []respelling{
 		{"chunked", func(r *request, _ *rand.Rand) { r.length = chunked }},
 		{"chunked with extensions", func(r *request, _ *rand.Rand) {
 			r.length = func(body string) string { return strings.Replace(chunked(body), "\r\n0\r\n", "\r\n0;a=\"b\"\r\n", 1) }
@@ -121,6 +121,11 @@ func framingRespellings() []respelling {
 			return "Transfer-Encoding: chunked\r\n\r\n" + strings.ReplaceAll(chunks(body), "\r\n", "\n")
 		}),
 	}
+}
+
+// hidingRespellings put the request into another.
+func hidingRespellings() []respelling {
+	var all []respelling
 	// The inner request is the body of the outer one for one reader, and a request of
 	// its own for another.
 	for _, line := range []string{

@@ -11,10 +11,10 @@ func onPath(name string, change func(path string, random *rand.Rand) string) res
 	return respelling{name, func(r *request, random *rand.Rand) { r.path = change(r.path, random) }}
 }
 
-// pathRespellings take the table of package policy step by step, and go beyond
-// it.
-func pathRespellings() []respelling {
-	all := []respelling{
+// letterRespellings spell single letters, and what only some paths have,
+// differently.
+func letterRespellings() []respelling {
+	return []respelling{
 		onPath("a letter escaped", func(p string, random *rand.Rand) string { return escapeAt(p, letter(p, random), "%%%02x") }),
 		onPath("a letter escaped in capitals", func(p string, random *rand.Rand) string { return escapeAt(p, letter(p, random), "%%%02X") }),
 		onPath("a letter escaped twice", func(p string, random *rand.Rand) string { return escapeAt(p, letter(p, random), "%%25%02x") }),
@@ -54,8 +54,8 @@ func pathRespellings() []respelling {
 		onPath("a long s", func(p string, _ *rand.Rand) string { return strings.Replace(p, "s", "%c5%bf", 1) }),
 		onPath("an i without a dot", func(p string, _ *rand.Rand) string { return strings.Replace(p, "i", "%c4%b1", 1) }),
 		onPath("an I with a dot", func(p string, _ *rand.Rand) string { return strings.Replace(p, "i", "%c4%b0", 1) }),
-		onPath("a wide letter of accents", func(p string, _ *rand.Rand) string { return strings.Replace(p, "a", "a%cc%81", 1) }),
-		onPath("an empty segment's name", func(p string, random *rand.Rand) string { return before(p, random, "/%20") }),
+		onPath("an accent", func(p string, _ *rand.Rand) string { return strings.Replace(p, "a", "a%cc%81", 1) }),
+		onPath("a segment of a blank", func(p string, random *rand.Rand) string { return before(p, random, "/%20") }),
 		onPath("another id", func(p string, random *rand.Rand) string {
 			return strings.Replace(p, "/7/", pick(random, "/%37/", "/7%2f8/", "/../", "/%2e%2e/", "/..;/", "/%20/", "//", "/a.b/", "/7;a=b/", "/7/8/", "/%00/"), 1)
 		}),
@@ -63,7 +63,39 @@ func pathRespellings() []respelling {
 		onPath("the script's ending in capitals", func(p string, _ *rand.Rand) string { return strings.Replace(p, ".php", ".PHP", 1) }),
 		onPath("a path behind the script", func(p string, _ *rand.Rand) string { return strings.Replace(p, ".php", ".php/7/x.css", 1) }),
 	}
-	for _, slash := range []string{"%2f", "%2F", "%252f", `\`, "%5c", "%255c", "%c0%af", "%e0%80%af", "%u2215", "%e2%88%95", "%ef%bc%8f", ";/", "/;/", "/%2f", "%2f/"} {
+}
+
+// What a slash may be spelled as, and what may stand at the end of a segment, behind
+// the path and before it.
+var (
+	slashes = []string{
+		"%2f", "%2F", "%252f", `\`, "%5c", "%255c", "%c0%af", "%e0%80%af", "%u2215", "%e2%88%95", "%ef%bc%8f", ";/", "/;/", "/%2f", "%2f/",
+	}
+	inserted = []string{
+		"/", "//", "/.", "/./", "/%2e", "/%252e", "/x/..", "/x/%2e%2e", "/x/%2e.", "/x/.%2e", "/x/%252e%252e", "/x%2f..", `/x/..\..`, "/x/..;", "/x/..;a=b",
+		"/x/..%3b", "/x/..%00", "/x;/..", "/..", "/../..", `/x\..`, "/x/%c0%ae%c0%ae", "/x/%e0%80%ae%e0%80%ae", "/x/%uff0e%uff0e", "/x/.../..", "/x//..", "/x/y/../..",
+		";", ";a=b", ";jsessionid=1", "%3ba=b", ";a=b;c=d", ";a=/x", ";/..", "%00", "%0a", "%0d", "%09", "%20", "+", "%a0", ".", "..", "%2e", "%e2%80%8b", "%c2%ad",
+		"%ef%bb%bf", "%7f", "%08", "%ff", "%fe", "%", "%2", "%zz", "%u", "%u00zz", "%25", "::$DATA", "~", "*", "'", "\"", "|", "^", "{}", "<>", "`", "!", "$", ",", "(x)", "@",
+	}
+	endings = []string{
+		"/", "//", "/.", "/./", "/x/..", "/x/../", "/%2e", "%2f", "%5c", `\`, ".", "..", "%2e", "%20", "%20%20", "+", "%09", "%0a", "%0d%0a", "%00", "%00.css", "%00/x.css", ";.css",
+		";a=b.css", "/;.css", ".json", ".JSON", ".html", ".xml", ".css", ".action", ".do", ".php", ".php/x", ".json/", ".json;a=b", "%2ejson", ".json.html", "/index.php",
+		"/index.html", "/index", "/index.php/x", "?", "%3f", "%3fx=y", "#", "%23", "%23x", "#x", "&a=b", "%26a=b", "%20HTTP/1.1", "/..;/", "%", "%25", "~", "/*", "/~", "/%20", ":x",
+		"/withdraw/..", "/.json", ".%00json",
+	}
+	beginnings = []string{
+		"/", "//", "///", "/.", "/./", "/%2e", "/..", "/../..", "/%2e%2e", "/..;", "/;", "/;a=b", "/x/..", "/x/..;", "/x/../..", `/\`, "/%5c", "/%2f", "/%20", "/+", "/index.php", "/index.PHP",
+		"/index.php5", "/x.php", "/index.php/", "/index.php;", "/x/index.php", "/index.html", "/assets/..", "/assets/..;", "/assets/%2e%2e", "/assets/..%2f", `/assets/..\`,
+		"/assets/%252e%252e", "/.stepgate/..", "/.stepgate/%2e%2e", "/.stepgate/..;", "/.stepgate/assets/../..", "/%00", "/\x01", "/en", "/~", "/http:/", "/public", "/./.",
+		"/*", "/%e2%80%8b", "/localhost", "/http://localhost",
+	}
+)
+
+// pathRespellings take the table of package policy step by step, and go beyond
+// it.
+func pathRespellings() []respelling {
+	all := letterRespellings()
+	for _, slash := range slashes {
 		all = append(all,
 			onPath("a slash as "+slash, func(p string, random *rand.Rand) string {
 				i := slashAt(p, random)
@@ -71,29 +103,11 @@ func pathRespellings() []respelling {
 			}),
 			onPath("all slashes as "+slash, func(p string, _ *rand.Rand) string { return "/" + strings.ReplaceAll(trimRoot(p), "/", slash) }))
 	}
-	inserted := []string{
-		"/", "//", "/.", "/./", "/%2e", "/%252e", "/x/..", "/x/%2e%2e", "/x/%2e.", "/x/.%2e", "/x/%252e%252e", "/x%2f..", `/x/..\..`, "/x/..;", "/x/..;a=b",
-		"/x/..%3b", "/x/..%00", "/x;/..", "/..", "/../..", `/x\..`, "/x/%c0%ae%c0%ae", "/x/%e0%80%ae%e0%80%ae", "/x/%uff0e%uff0e", "/x/.../..", "/x//..", "/x/y/../..",
-		";", ";a=b", ";jsessionid=1", "%3ba=b", ";a=b;c=d", ";a=/x", ";/..", "%00", "%0a", "%0d", "%09", "%20", "+", "%a0", ".", "..", "%2e", "%e2%80%8b", "%c2%ad",
-		"%ef%bb%bf", "%7f", "%08", "%ff", "%fe", "%", "%2", "%zz", "%u", "%u00zz", "%25", "::$DATA", "~", "*", "'", "\"", "|", "^", "{}", "<>", "`", "!", "$", ",", "(x)", "@",
-	}
 	for _, what := range inserted {
 		all = append(all, onPath("with "+what+" at a segment's end", func(p string, random *rand.Rand) string { return before(p, random, what) }))
 	}
-	endings := []string{
-		"/", "//", "/.", "/./", "/x/..", "/x/../", "/%2e", "%2f", "%5c", `\`, ".", "..", "%2e", "%20", "%20%20", "+", "%09", "%0a", "%0d%0a", "%00", "%00.css", "%00/x.css", ";.css",
-		";a=b.css", "/;.css", ".json", ".JSON", ".html", ".xml", ".css", ".action", ".do", ".php", ".php/x", ".json/", ".json;a=b", "%2ejson", ".json.html", "/index.php",
-		"/index.html", "/index", "/index.php/x", "?", "%3f", "%3fx=y", "#", "%23", "%23x", "#x", "&a=b", "%26a=b", "%20HTTP/1.1", "/..;/", "%", "%25", "~", "/*", "/~", "/%20", ":x",
-		"/withdraw/..", "/.json", ".%00json",
-	}
 	for _, what := range endings {
 		all = append(all, onPath("with "+what+" behind", func(p string, _ *rand.Rand) string { return p + what }))
-	}
-	beginnings := []string{
-		"/", "//", "///", "/.", "/./", "/%2e", "/..", "/../..", "/%2e%2e", "/..;", "/;", "/;a=b", "/x/..", "/x/..;", "/x/../..", `/\`, "/%5c", "/%2f", "/%20", "/+", "/index.php", "/index.PHP",
-		"/index.php5", "/x.php", "/index.php/", "/index.php;", "/x/index.php", "/index.html", "/assets/..", "/assets/..;", "/assets/%2e%2e", "/assets/..%2f", `/assets/..\`,
-		"/assets/%252e%252e", "/.stepgate/..", "/.stepgate/%2e%2e", "/.stepgate/..;", "/.stepgate/assets/../..", "/%00", "/\x01", "/en", "/~", "/http:/", "/public", "/./.",
-		"/*", "/%e2%80%8b", "/localhost", "/http://localhost",
 	}
 	for _, what := range beginnings {
 		all = append(all, onPath("with "+what+" before", func(p string, _ *rand.Rand) string { return what + p }))

@@ -133,7 +133,8 @@ func respellings() []respelling {
 	all = append(all, bodyRespellings()...)
 	all = append(all, routeRespellings()...)
 	all = append(all, headerRespellings()...)
-	return append(all, framingRespellings()...)
+	all = append(all, framingRespellings()...)
+	return append(all, hidingRespellings()...)
 }
 
 // generate makes n spellings, the same for the same seed: plain ones and those that
