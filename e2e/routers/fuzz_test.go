@@ -3,10 +3,12 @@ package routers
 import (
 	"bufio"
 	"bytes"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
+	"github.com/stepgate/stepgate/internal/body"
 	"github.com/stepgate/stepgate/policy"
 )
 
@@ -25,9 +27,21 @@ func rules(tb testing.TB) *policy.Set {
 	return set
 }
 
-// decide asks the policy about a request as the gate does.
+// decide asks the policy about a request as the gate does, and leaves its body to
+// be read again.
 func decide(set *policy.Set, r *http.Request) policy.Decision {
-	return set.Decide(&policy.Request{Method: r.Method, Targets: [2]string{r.URL.EscapedPath()}, RawQuery: r.URL.RawQuery, Header: r.Header})
+	request := &policy.Request{Method: r.Method, Host: r.Host, Targets: [2]string{r.URL.EscapedPath()}, RawQuery: r.URL.RawQuery, Header: r.Header}
+	d := set.Decide(request)
+	if !d.Ask {
+		return d
+	}
+	content, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(content))
+	request.Body = &policy.Body{Unclear: policy.UnclearUnread}
+	if err == nil {
+		request.Body = body.Read(body.Input{Header: r.Header, RawQuery: r.URL.RawQuery, Body: content, Cap: 1 << 20})
+	}
+	return set.Decide(request)
 }
 
 // I1, I2: whatever the bytes of a request, what a router of Go makes of it is

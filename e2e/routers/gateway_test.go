@@ -61,8 +61,8 @@ const gatewayOptions = `{
 }
 `
 
-// guarded is a site behind Stepgate: its address, the lines for the rules'
-// methods, and the router. bare is the same behind plain Caddy.
+// guarded is a site behind Stepgate: its address, a line for a profile and those
+// for the rules' methods, and the router. bare is the same behind plain Caddy.
 const (
 	guarded = `
 http://%s {
@@ -71,6 +71,7 @@ http://%s {
 		identity placeholder {http.vars.player} {
 			credential cookie session
 		}
+		%s
 		protect withdrawal {
 			path /wallet/withdraw
 			%s
@@ -115,13 +116,17 @@ func startGateway(t *testing.T, routers map[string]string) *gateway {
 	fmt.Fprintf(&config, gatewayOptions, dir, filepath.Join(dir, "stepgate.db"))
 	free := freeAddresses(2 * len(routers))
 	for name, address := range routers {
-		methods := []any{"method POST", "method GET", "method PUT", "method POST"}
-		if name == "php-scripts" { // they ask for no method
-			methods = []any{"", "", "", ""}
+		// What a site needs, its operator writes: a profile, and the rules' methods.
+		lines := []any{"", "method POST", "method GET", "method PUT", "method POST"}
+		switch name {
+		case "php-scripts": // they ask for no method
+			lines = []any{"", "", "", "", ""}
+		case "php-query", "php-request": // every path is rewritten to one script
+			lines[0] = "profile php"
 		}
 		g.guarded[name], g.bare[name] = free[0], free[1]
 		free = free[2:]
-		fmt.Fprintf(&config, guarded, append(append([]any{anyHost(g.guarded[name])}, methods...), address)...)
+		fmt.Fprintf(&config, guarded, append(append([]any{anyHost(g.guarded[name])}, lines...), address)...)
 		fmt.Fprintf(&config, bare, anyHost(g.bare[name]), address)
 	}
 	file := filepath.Join(dir, "Caddyfile")
