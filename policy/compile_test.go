@@ -159,7 +159,7 @@ func TestARulePathStandsForThePathsThatItCannotBeToldFrom(t *testing.T) {
 		{"/Shop/Index", []string{"/shop/index", "/shop/", "/shop/index.html"}, []string{"/shop/indexes"}},
 		{"/index.php/wallet/send", []string{"/index.php/wallet/send", "/wallet/send", "/Wallet/Send.json"}, []string{"/index.php/wallet", "/index.php"}},
 		{"/index.php/wallet/*", []string{"/index.php/wallet/x", "/wallet/x", "/wallet", "/index.php/wallet"}, []string{"/wallets", "/index.php"}},
-		{"/wallet/send/", []string{"/wallet/send", "/wallet/send/", "/wallet/send.json"}, []string{"/wallet/send/x"}},
+		{"/wallet/send/", []string{"/wallet/send", "/wallet/send/", "/wallet/send.json", "/wallet/send/.json", "/wallet/send%2f%2ejson"}, []string{"/wallet/send/x"}},
 		{"/wallet/send.*", []string{"/wallet/send.json", "/wallet/send.", "/WALLET/SEND.CSV"}, []string{"/wallet/send", "/wallet/sends"}},
 		{"/wallet/with draw", []string{"/wallet/with%20draw", "/wallet/with+draw", "/wallet/with%2520draw"}, []string{"/wallet/with", "/wallet/withdraw", "/wallet/with-draw"}},
 		{"/18+/x", []string{"/18+/x", "/18%2b/x"}, []string{"/18/y"}},

@@ -52,7 +52,8 @@
 // further matches
 //
 //   - with and without a slash at its end;
-//   - with a format behind it: /wallet/withdraw.json is /wallet/withdraw;
+//   - with a format behind it: /wallet/withdraw.json and /wallet/withdraw/.json are
+//     /wallet/withdraw;
 //   - with the name of a directory's index behind it: /wallet/index.php,
 //     /wallet/index and /wallet/default.aspx are /wallet.
 //

@@ -256,7 +256,7 @@ func (ix *index) walk(at fork, path string, sh shape, f *found, forks []fork) []
 	n, below := at.node, ix.nodes[at.node].below
 	for i := at.from; i < sh.end; i++ {
 		c := path[i]
-		if i >= sh.last && (c == '.' && i > sh.last+1 || i == sh.last && sh.index) {
+		if i >= sh.last && (c == '.' && i > sh.last+1 || i == sh.last && (sh.index || sh.bare(path))) {
 			f.add(ix.nodes[n].at)
 		}
 		if n = ix.child(n, lower[c]); n == 0 {

@@ -23,6 +23,12 @@ func (sh shape) isFront(path string) bool {
 	return sh.end == 0 || sh.index || sh.dot > sh.last && isScript(path[sh.dot+1:sh.end])
 }
 
+// bare reports whether the last segment is a format and nothing else, behind
+// another: /wallet/.json, which is /wallet/ to who leaves the format out.
+func (sh shape) bare(path string) bool {
+	return sh.last > 0 && sh.last+1 < sh.end && path[sh.last+1] == '.'
+}
+
 // spelling sorts the bytes of a path by what they can mean.
 type spelling byte
 

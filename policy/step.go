@@ -282,7 +282,7 @@ func trimDots(p string) string {
 // last, which match knows; some do it before they decode.
 func dropFormat(p string) string {
 	i := strings.LastIndexByte(p, '.')
-	if i <= 0 || p[i-1] == '/' || strings.IndexByte(p[i:], '/') >= 0 {
+	if i <= 1 || strings.IndexByte(p[i:], '/') >= 0 {
 		return p
 	}
 	return p[:i]

@@ -22,6 +22,9 @@ func found() []spelling {
 		add("the name of a parameter as PHP reads it", "export", "GET", "/?"+name+"=account/export", "")
 	}
 
+	// A site that leaves the format out is left with the slash before it.
+	add("a format and nothing else", "phone", "PUT", "/account/phone/.json", "a=b", form)
+
 	// method-override takes the first of a list.
 	for _, name := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
 		add("a list of methods in a header", "transfer", "PATCH", "/api/users/7/transfer", "", name+": POST, GET")
