@@ -93,7 +93,7 @@ var profiles = []*Profile{
 	},
 	{
 		Name:  "spring",
-		Doors: []string{"Spring Data REST and springdoc need none beyond those of every site"},
+		Doors: []string{"none beyond those of every site"},
 		Open:  []string{"messages over a WebSocket (STOMP) are not seen, so protect the path of the handshake"},
 	},
 	{

@@ -1,0 +1,218 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stepgate/stepgate/internal/gate"
+	"github.com/stepgate/stepgate/policy"
+)
+
+// answering are the handlers that answer a request, so that none after them sees
+// it.
+var answering = []string{"reverse_proxy", "file_server", "static_response"}
+
+// check looks for ways around step_up in what stands beside it.
+func (l *layout) check(gates []gated) []finding {
+	var found []finding
+	add := func(s severity, hosts []string, format string, args ...any) {
+		found = append(found, finding{Severity: s, Site: hostsText(hosts), Text: fmt.Sprintf(format, args...)})
+	}
+	guarded := map[string]bool{}
+	for _, p := range l.handlers {
+		if isBehind(gates, p) {
+			for _, dial := range upstreams(p) {
+				guarded[dial] = true
+			}
+		}
+	}
+	for _, p := range l.handlers {
+		switch {
+		case !slices.Contains(answering, p.module):
+		case p.errors:
+			if p.module != "static_response" {
+				add(isWarning, p.hosts, "handle_errors serves by %s, which step_up does not see: serve nothing there that a rule protects", p.module)
+			}
+		case isBehind(gates, p):
+			for _, dial := range upstreams(p) {
+				if !isPrivate(dial) {
+					add(isNote, p.hosts, "the site is at %q, which is not a private address: see to it that nobody reaches it around the gateway", dial)
+				}
+			}
+		default:
+			found = append(found, l.unguarded(gates, p, guarded)...)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.servers)) {
+		if s := l.servers[name]; len(s.TrustedProxies) > 0 && string(s.TrustedProxies) != "null" && s.Strict == 0 {
+			add(isWarning, nil, "trusted_proxies without trusted_proxies_strict takes an address that the client chose: add trusted_proxies_strict")
+		}
+	}
+	return found
+}
+
+// unguarded says what is wrong with a handler that answers and that no step_up
+// stands before.
+func (l *layout) unguarded(gates []gated, p placed, guarded map[string]bool) []finding {
+	at := finding{Severity: isWarning, Site: hostsText(p.hosts)}
+	for _, dial := range upstreams(p) {
+		if guarded[dial] {
+			at.Severity = isError
+			at.Text = fmt.Sprintf("the site at %q is reached here without step_up, which stands before it elsewhere: add step_up here, or remove the way", dial)
+			return []finding{at}
+		}
+	}
+	if slices.ContainsFunc(gates, func(g gated) bool { return g.server == p.server && g.chain[0] == p.chain[0] }) && p.module != "static_response" {
+		at.Text = fmt.Sprintf("%s answers before step_up, or in a route of its own: what it serves is not protected", p.module)
+		return []finding{at}
+	}
+	return nil
+}
+
+// isBehind reports whether a handler stands behind some step_up block.
+func isBehind(gates []gated, p placed) bool {
+	return slices.ContainsFunc(gates, func(g gated) bool { return g.guards(&p) })
+}
+
+// upstreams returns the addresses that a reverse proxy dials.
+func upstreams(p placed) []string {
+	if p.module != "reverse_proxy" {
+		return nil
+	}
+	var proxy struct {
+		Upstreams []struct {
+			Dial string `json:"dial"`
+		} `json:"upstreams"`
+	}
+	if json.Unmarshal(p.raw, &proxy) != nil {
+		return nil
+	}
+	var dials []string
+	for _, u := range proxy.Upstreams {
+		dials = append(dials, u.Dial)
+	}
+	return dials
+}
+
+// isPrivate reports whether an address is one that only the machine or its own
+// network reaches, as far as its text tells.
+func isPrivate(dial string) bool {
+	host, _, err := net.SplitHostPort(dial)
+	if err != nil || host == "localhost" || strings.HasPrefix(dial, "unix/") || !strings.Contains(host, ".") && !strings.Contains(host, ":") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && (ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast())
+}
+
+func hostsText(hosts []string) string {
+	if len(hosts) == 0 {
+		return "every host"
+	}
+	return strings.Join(hosts, ", ")
+}
+
+// assets are endings of files that pages load by themselves.
+var assets = []string{".js", ".css", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".ico", ".woff", ".woff2", ".map"}
+
+// check looks at the rules of one step_up block.
+func (g *gated) check() []finding {
+	var found []finding
+	prefix := g.handler.Prefix
+	if prefix == "" {
+		prefix = gate.DefaultPrefix
+	}
+	rules := g.site.Rules.Rules()
+	for i, rule := range rules {
+		add := func(s severity, format string, args ...any) {
+			found = append(found, finding{Severity: s, Site: hostsText(g.hosts), Rule: rule.Name, Text: fmt.Sprintf(format, args...)})
+		}
+		for _, host := range rule.Hosts {
+			if !g.site.Serves(strings.Replace(host, "*", "x", 1)) {
+				add(isError, "it never matches: the site does not serve the host %q", host)
+			}
+		}
+		if len(rule.Hosts) > 0 && len(g.hosts) == 0 {
+			add(isWarning, "the site block takes every host, and the rule protects only %s: name the hosts in the site block, or leave host out", strings.Join(rule.Hosts, ", "))
+		}
+		for _, p := range rule.Paths {
+			switch {
+			case p == prefix || strings.HasPrefix(p, prefix+"/"):
+				add(isError, "it never matches: everything below %s is the gateway's own", prefix)
+			case slices.Contains(assets, strings.ToLower(path.Ext(p))) && (len(rule.Methods) == 0 || slices.Contains(rule.Methods, "GET")):
+				add(isWarning, "%s looks like a file that pages load by themselves: players would see it missing, and no page", p)
+			case strings.HasSuffix(p, "graphql") && len(rule.Conditions) == 0:
+				add(isNote, "%s is one path for everything: graphql mutation NAME challenges only what is meant", p)
+			}
+		}
+		for _, other := range rules[:i] {
+			if narrower := narrows(other, rule); narrower != "" {
+				add(isWarning, "%s", narrower)
+			}
+		}
+		if rule.Report {
+			add(isWarning, "it is in report mode and protects nothing")
+		}
+		if rule.Unenrolled == policy.UnenrolledAllow {
+			add(isWarning, "players without a second factor pass it (unenrolled allow)")
+		}
+	}
+	return found
+}
+
+// narrows says which of two rules adds nothing to the other, if it is certain.
+func narrows(a, b policy.Rule) string {
+	if len(a.Conditions)+len(a.Amounts)+len(a.Hosts)+len(b.Conditions)+len(b.Amounts)+len(b.Hosts) > 0 || a.Report != b.Report {
+		return ""
+	}
+	same := func(x, y []string) bool {
+		return len(x) == len(y) && !slices.ContainsFunc(x, func(s string) bool { return !slices.Contains(y, s) })
+	}
+	if same(a.Paths, b.Paths) && same(a.Methods, b.Methods) && same(a.ExceptPaths, b.ExceptPaths) && same(a.ExceptMethods, b.ExceptMethods) {
+		return fmt.Sprintf("it protects the same requests as %s: a player meets both at once, so write one", a.Name)
+	}
+	return ""
+}
+
+// doors names the doors that the block leaves open.
+func (g *gated) doors() []finding {
+	var found []finding
+	add := func(text string) {
+		found = append(found, finding{Severity: isNote, Site: hostsText(g.hosts), Text: text})
+	}
+	for _, p := range policy.Profiles() {
+		if !slices.Contains(g.handler.Profiles, p.Name) {
+			if !strings.HasPrefix(p.Doors[0], "none") {
+				add(fmt.Sprintf("if the site is made with %s, write profile %s: %s", p.Name, p.Name, strings.Join(p.Doors, "; ")))
+			}
+			continue
+		}
+		for _, open := range p.Open {
+			add(fmt.Sprintf("profile %s leaves open: %s", p.Name, open))
+		}
+	}
+	return found
+}
+
+// matchProfiles says which profiles the site's own answers speak for and a block
+// does not name.
+func matchProfiles(seen map[string]string, gates []gated) []finding {
+	var found []finding
+	for _, g := range gates {
+		for _, profile := range slices.Sorted(maps.Keys(seen)) {
+			if !slices.Contains(g.handler.Profiles, profile) {
+				found = append(found, finding{
+					Severity: isWarning, Site: hostsText(g.hosts),
+					Text: fmt.Sprintf("the site's answers (%s) look like %s: write profile %s", seen[profile], profile, profile),
+				})
+			}
+		}
+	}
+	return found
+}

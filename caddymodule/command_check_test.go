@@ -1,0 +1,154 @@
+package caddymodule
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// typed runs a command as if it was typed, and returns what it prints.
+func typed(t *testing.T, prepare func(*cobra.Command, *bytes.Buffer), args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd := &cobra.Command{Use: "x", SilenceUsage: true, SilenceErrors: true}
+	prepare(cmd, &out)
+	cmd.SetArgs(args)
+	err := cmd.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+func checked(t *testing.T, caddyfile string, args ...string) (string, error) {
+	t.Helper()
+	return typed(t, func(cmd *cobra.Command, out *bytes.Buffer) {
+		(&checkCLI{out: out, client: &http.Client{Timeout: 5 * time.Second}}).prepare(cmd)
+	}, append([]string{"--config", written(t, caddyfile)}, args...)...)
+}
+
+func written(t *testing.T, caddyfile string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "Caddyfile")
+	if err := os.WriteFile(file, []byte(caddyfile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// siteOf is a Caddyfile with a site that has these lines in its step_up block, and
+// whatever follows.
+func siteOf(lines, more string) string {
+	return "{\n\tstepgate {\n\t\tbrand x\n\t}\n}\ncasino.example {\n\tstep_up {\n\t\tidentity placeholder {http.auth.user.id}\n" + lines +
+		"\n\t}\n\treverse_proxy 127.0.0.1:8080\n}\n" + more
+}
+
+const withdrawal = "protect withdrawal {\n path /wallet/withdraw\n method POST\n factors totp\n}\n"
+
+func TestCheckFindsWaysAroundAndRulesThatDoNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		caddyfile string
+		want      string
+		wrong     bool
+	}{
+		"another host": {siteOf("protect a {\n path /a\n host other.example\n factors totp\n}", ""), `error   casino.example: a: it never matches: the site does not serve the host "other.example"`, true},
+		"own prefix":   {siteOf("protect a {\n path /.stepgate/x\n factors totp\n}", ""), "error   casino.example: a: it never matches: everything below /.stepgate is the gateway's own", true},
+		"a second way": {siteOf(withdrawal, "admin.example {\n reverse_proxy 127.0.0.1:8080\n}"), `error   admin.example: the site at "127.0.0.1:8080" is reached here without step_up`, true},
+		"a second handle": {
+			siteOf(withdrawal, "m.example {\n handle /a* {\n step_up {\n identity placeholder {http.auth.user.id}\n }\n reverse_proxy 127.0.0.1:9000\n }\n handle {\n reverse_proxy 127.0.0.1:9000\n }\n}"),
+			`error   m.example: the site at "127.0.0.1:9000" is reached here without step_up`, true,
+		},
+		"behind the proxy": {
+			siteOf(withdrawal, "m.example {\n route {\n file_server\n step_up {\n identity placeholder {http.auth.user.id}\n }\n }\n}"),
+			"warning m.example: file_server answers before step_up", false,
+		},
+		"errors":       {siteOf(withdrawal, "m.example {\n handle_errors {\n file_server\n }\n}"), "handle_errors serves by file_server", false},
+		"a duplicate":  {siteOf(withdrawal+"protect b {\n path /wallet/withdraw\n method POST\n factors totp\n}", ""), "b: it protects the same requests as withdrawal", false},
+		"an asset":     {siteOf("protect a {\n path /app.js\n factors totp\n}", ""), "/app.js looks like a file that pages load by themselves", false},
+		"graphql":      {siteOf("protect a {\n path /graphql\n factors totp\n}", ""), "/graphql is one path for everything", false},
+		"report mode":  {siteOf("mode report\n"+withdrawal, ""), "withdrawal: it is in report mode and protects nothing", false},
+		"allow":        {siteOf("protect a {\n path /a\n factors totp\n unenrolled allow\n}", ""), "players without a second factor pass it", false},
+		"doors":        {siteOf(withdrawal, ""), "if the site is made with nextjs, write profile nextjs: data routes", false},
+		"open doors":   {siteOf("profile nextjs\n"+withdrawal, ""), "profile nextjs leaves open: server actions", false},
+		"public site":  {strings.Replace(siteOf(withdrawal, ""), "127.0.0.1:8080", "203.0.113.5:80", 1), `the site is at "203.0.113.5:80", which is not a private address`, false},
+		"every host":   {strings.Replace(siteOf("protect a {\n path /a\n host x.example\n factors totp\n}", ""), "casino.example {", ":443 {", 1), "the site block takes every host, and the rule protects only x.example", false},
+		"loose proxy":  {strings.Replace(siteOf(withdrawal, ""), "{\n\tstepgate", "{\n\tservers {\n\t\ttrusted_proxies static 10.0.0.1/32\n\t}\n\tstepgate", 1), "add trusted_proxies_strict", false},
+		"nothing else": {siteOf(withdrawal, ""), "note ", false},
+	} {
+		out, err := checked(t, c.caddyfile)
+		if !strings.Contains(out, c.want) || (err != nil) != c.wrong {
+			t.Errorf("%s: check = %v, want an error: %v, and %q:\n%s", name, err, c.wrong, c.want, out)
+		}
+		if name == "nothing else" && (strings.Contains(out, "error") || strings.Contains(out, "warning")) {
+			t.Errorf("a sound configuration is found fault with:\n%s", out)
+		}
+	}
+}
+
+func TestCheckSaysWhatItCannotRead(t *testing.T) {
+	for caddyfile, want := range map[string]string{
+		"{\n\tstepgate {\n\t\tbrand x\n\t}\n}\ncasino.example {\n\treverse_proxy 127.0.0.1:8080\n}\n": "no step_up block",
+		siteOf("protect a {\n path wallet\n}", ""):                                                    `path "wallet" does not begin with "/"`,
+	} {
+		if _, err := checked(t, caddyfile); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("check = %v, want %q", err, want)
+		}
+	}
+}
+
+func TestCheckAsksTheSiteWhatItIsMadeWith(t *testing.T) {
+	asked := map[string]bool{}
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked[r.Method] = true
+		w.Header().Set("X-Powered-By", "Express")
+		http.SetCookie(w, &http.Cookie{Name: "laravel_session", Value: "x"})
+		http.Redirect(w, r, "https://elsewhere.invalid/", http.StatusFound)
+	}))
+	defer site.Close()
+	out, err := checked(t, siteOf("profile express\n"+withdrawal, ""), "--against", site.URL)
+	if err != nil || !strings.Contains(out, "look like laravel: write profile laravel") || strings.Contains(out, "look like express") {
+		t.Errorf("check = %v:\n%s", err, out)
+	}
+	if len(asked) != 1 || !asked["GET"] {
+		t.Errorf("the site was asked by %v, want GET alone", asked)
+	}
+	if _, err := checked(t, siteOf(withdrawal, ""), "--against", "nonsense"); err == nil || !strings.Contains(err.Error(), "is no address of a site") {
+		t.Errorf("check --against nonsense = %v", err)
+	}
+}
+
+func TestExplainReadsTheConfiguration(t *testing.T) {
+	config := written(t, siteOf(withdrawal, ""))
+	log := filepath.Join(t.TempDir(), "access.log")
+	if err := os.WriteFile(log, []byte(`{"request":{"client_ip":"192.0.2.1","method":"POST","host":"casino.example","uri":"/wallet/withdraw"}}`+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string // of what is printed, or of the error
+	}{
+		{[]string{"POST", "https://casino.example/x/..;/wallet/withdraw"}, "=> a challenge, opens for 5m0s, by totp"},
+		{[]string{"--json", "POST", "https://casino.example/wallet/withdraw"}, `"outcome": "challenge"`},
+		{[]string{"-H", "X-Original-URL: /wallet/withdraw", "-d", "a=b", "POST", "https://casino.example/"}, "from the header X-Original-Url"},
+		{[]string{"--log", log}, "rule withdrawal: 1 requests without a grant challenged"},
+		{[]string{"--log", log, "--json"}, `"challenged": 1`},
+		{[]string{"GET", "https://other.example/"}, `no step_up block serves the host "other.example"`},
+		{[]string{"GET"}, "write a method and a URL"},
+		{[]string{"--log", log, "GET", "x"}, "leave out method and URL"},
+		{[]string{"--log", "no-such-file"}, "opening access log"},
+	} {
+		out, err := typed(t, func(cmd *cobra.Command, out *bytes.Buffer) {
+			(&explainCLI{in: strings.NewReader(""), out: out}).prepare(cmd)
+		}, append([]string{"--config", config}, c.args...)...)
+		if err != nil {
+			out += err.Error()
+		}
+		if !strings.Contains(out, c.want) {
+			t.Errorf("explain %q does not say %q:\n%s", c.args, c.want, out)
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package explain
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/stepgate/stepgate/policy"
+)
+
+// Outcome words what a request meets.
+type Outcome string
+
+// The outcomes, for an enrolled player without a grant.
+const (
+	GoesOn    Outcome = "goes_on"
+	Challenge Outcome = "challenge"
+	Depends   Outcome = "depends_on_body"
+	Refused   Outcome = "refused"
+)
+
+// Report is what one site makes of a request.
+type Report struct {
+	Site    *Site   `json:"site"`
+	Outcome Outcome `json:"outcome"`
+	// Refuse is the reason of a refusal.
+	Refuse string `json:"refuse,omitempty"`
+	// Rules are the rules whose path some reading of the request hits.
+	Rules []Verdict `json:"rules"`
+	// Readings are the forms of the path that were compared with the rules.
+	Readings []Reading `json:"readings"`
+
+	requirement policy.Requirement
+}
+
+// Verdict is what one rule says.
+type Verdict struct {
+	Rule    string `json:"rule"`
+	Applies bool   `json:"applies"`
+	Depends bool   `json:"depends_on_body"`
+	Report  bool   `json:"report_mode"`
+	Parts   []Part `json:"parts"`
+}
+
+// Part is one thing that a rule asks for.
+type Part struct {
+	Text    string `json:"text"`
+	Met     bool   `json:"met"`
+	Depends bool   `json:"depends_on_body"`
+}
+
+// Reading is one form of a path.
+type Reading struct {
+	From  string   `json:"from"`
+	Path  string   `json:"path"`
+	Steps []string `json:"steps"`
+	Rules []string `json:"rules"`
+}
+
+// Explain returns what a site makes of a request.
+func Explain(s *Site, r *Request) (*Report, error) {
+	request, err := r.policy()
+	if err != nil {
+		return nil, err
+	}
+	e := s.Rules.Explain(request)
+	out := &Report{Site: s, Outcome: outcomeOf(&e.Decision), Refuse: e.Refuse, Rules: []Verdict{}, Readings: []Reading{}}
+	for _, v := range e.Verdicts {
+		verdict := Verdict{Rule: v.Rule.Name, Applies: v.Applies, Depends: v.Depends, Report: v.Rule.Report, Parts: []Part{}}
+		for _, p := range v.Parts {
+			verdict.Parts = append(verdict.Parts, Part(p))
+		}
+		out.Rules = append(out.Rules, verdict)
+	}
+	for _, reading := range e.Readings {
+		out.Readings = append(out.Readings, Reading(reading))
+	}
+	out.requirement = policy.Require(enforced(e.Rules))
+	return out, nil
+}
+
+// outcomeOf says what a decision comes to. Rules in report mode come to nothing.
+func outcomeOf(d *policy.Decision) Outcome {
+	switch {
+	case d.Refuse != "" && !d.RefuseReport:
+		return Refused
+	case len(enforced(d.Rules)) > 0:
+		return Challenge
+	case d.Ask:
+		return Depends
+	}
+	return GoesOn
+}
+
+func enforced(rules []*policy.Rule) []*policy.Rule {
+	var out []*policy.Rule
+	for _, r := range rules {
+		if !r.Report {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Print writes the report for people. With all it lists every reading.
+func (r *Report) Print(w io.Writer, all bool) error {
+	p := printer{w: w}
+	p.line("%s:", r.Site)
+	for _, v := range r.Rules {
+		p.line("  rule %s %s", v.Rule, v.words())
+		for _, part := range v.Parts {
+			p.line("    %-9s %s", part.words(), part.Text)
+		}
+	}
+	if len(r.Rules) == 0 {
+		p.line("  no rule has a path that any reading of this request hits")
+	}
+	p.line("  %s", r.meets())
+	shown := 0
+	for _, reading := range r.Readings {
+		if all || len(reading.Rules) > 0 && shown < maxShown {
+			p.line("  read as %q%s, from the %s%s", reading.Path, by(reading.Steps), reading.From, hits(reading.Rules))
+			shown++
+		}
+	}
+	if rest := len(r.Readings) - shown; rest > 0 {
+		p.line("  and in %d other ways; --all prints them", rest)
+	}
+	return p.err
+}
+
+// maxShown is how many readings are printed unless all are asked for.
+const maxShown = 5
+
+func (s *Site) String() string {
+	if len(s.Hosts) == 0 {
+		return "every host"
+	}
+	return strings.Join(s.Hosts, ", ")
+}
+
+func (v *Verdict) words() string {
+	words := "does not apply"
+	switch {
+	case v.Applies:
+		words = "applies"
+	case v.Depends:
+		words = "may apply: the body decides, and --data gives one"
+	}
+	if v.Report && (v.Applies || v.Depends) {
+		words += ", but only REPORTS: it protects nothing"
+	}
+	return words
+}
+
+func (p *Part) words() string {
+	switch {
+	case p.Met:
+		return "met"
+	case p.Depends:
+		return "depends"
+	}
+	return "not met"
+}
+
+// meets says what an enrolled player without a grant meets.
+func (r *Report) meets() string {
+	need := r.requirement
+	switch r.Outcome {
+	case Refused:
+		return fmt.Sprintf("=> refused with 400 (%s): no honest client sends this", r.Refuse)
+	case Depends:
+		return "=> it depends on the body"
+	case GoesOn:
+		return "=> it goes on to the site"
+	}
+	if len(need.Factors) == 0 {
+		return "=> refused: the rules accept no factor in common"
+	}
+	how := fmt.Sprintf("opens for %v", need.MaxAge)
+	if need.SingleUse {
+		how = "for this request alone"
+	}
+	factors := make([]string, len(need.Factors))
+	for i, f := range need.Factors {
+		factors[i] = string(f)
+	}
+	var details []string
+	for _, d := range need.Details {
+		details = append(details, d.Label)
+	}
+	text := fmt.Sprintf("=> a challenge, %s, by %s", how, strings.Join(factors, ", "))
+	if len(details) > 0 {
+		text += "; it shows " + strings.Join(details, ", ")
+	}
+	return text + fmt.Sprintf("; nobody logged in: %s; no factor yet: %s", need.Anonymous, need.Unenrolled)
+}
+
+func by(steps []string) string {
+	if len(steps) == 0 {
+		return ""
+	}
+	return " by " + strings.Join(steps, ", ")
+}
+
+func hits(rules []string) string {
+	if len(rules) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(rules, ", ")
+}
+
+// printer writes lines until one fails.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}
