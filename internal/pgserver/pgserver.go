@@ -50,7 +50,32 @@ type Server struct {
 
 // Start makes a database cluster in a folder of its own and starts a server on it.
 // The caller must Close it. It returns ErrNotInstalled if there is nothing to start.
-func Start(ctx context.Context, o Options) (_ *Server, err error) {
+func Start(ctx context.Context, o Options) (*Server, error) {
+	return start(ctx, o, func(s *Server) *exec.Cmd {
+		return s.command(ctx, "initdb", "-D", s.data(), "-U", User, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	})
+}
+
+// Standby starts a server that follows s by streaming replication, until Promote.
+// The caller must Close it.
+func (s *Server) Standby(ctx context.Context) (*Server, error) {
+	return start(ctx, s.options, func(standby *Server) *exec.Cmd {
+		return standby.command(ctx, "pg_basebackup", "-D", standby.data(), "-h", "127.0.0.1", "-p", s.port, "-U", User,
+			"--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync")
+	})
+}
+
+// Promote makes a standby a server that takes writes.
+func (s *Server) Promote(ctx context.Context) error {
+	if out, err := s.command(ctx, "pg_ctl", "promote", "-w", "-D", s.data()).CombinedOutput(); err != nil {
+		return fmt.Errorf("promoting a standby: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// start makes a folder, has it filled with a database cluster, and starts a server
+// on it.
+func start(ctx context.Context, o Options, fill func(*Server) *exec.Cmd) (_ *Server, err error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -71,8 +96,7 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	if s.port, err = freePort(); err != nil {
 		return nil, err
 	}
-	initdb := s.command(ctx, "initdb", "-D", s.data(), "-U", User, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-	if out, err := initdb.CombinedOutput(); err != nil {
+	if out, err := fill(s).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("making a database cluster: %w\n%s", err, out)
 	}
 	if s.log, err = os.Create(filepath.Join(dir, "log")); err != nil {

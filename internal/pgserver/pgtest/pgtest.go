@@ -51,7 +51,18 @@ func start() {
 // Own starts a server for one test, which may stop it and start it again.
 func Own(tb testing.TB, o pgserver.Options) *pgserver.Server {
 	tb.Helper()
-	s, err := pgserver.Start(tb.Context(), o)
+	return owned(tb, func() (*pgserver.Server, error) { return pgserver.Start(tb.Context(), o) })
+}
+
+// Standby starts a standby of a server for one test.
+func Standby(tb testing.TB, primary *pgserver.Server) *pgserver.Server {
+	tb.Helper()
+	return owned(tb, func() (*pgserver.Server, error) { return primary.Standby(tb.Context()) })
+}
+
+func owned(tb testing.TB, start func() (*pgserver.Server, error)) *pgserver.Server {
+	tb.Helper()
+	s, err := start()
 	need(tb, err)
 	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
