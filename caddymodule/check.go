@@ -77,7 +77,7 @@ func (l *layout) unguarded(gates []gated, p placed, guarded map[string]bool) []f
 
 // isBehind reports whether a handler stands behind some step_up block.
 func isBehind(gates []gated, p placed) bool {
-	return slices.ContainsFunc(gates, func(g gated) bool { return g.guards(&p) })
+	return slices.ContainsFunc(gates, func(g gated) bool { return g.shut == "" && g.guards(&p) })
 }
 
 // upstreams returns the addresses that a reverse proxy dials.
@@ -95,9 +95,18 @@ func upstreams(p placed) []string {
 	}
 	var dials []string
 	for _, u := range proxy.Upstreams {
-		dials = append(dials, u.Dial)
+		dials = append(dials, sameDial(u.Dial))
 	}
 	return dials
+}
+
+// sameDial returns one text for the names of this machine.
+func sameDial(dial string) string {
+	host, port, err := net.SplitHostPort(dial)
+	if ip, parsed := netip.ParseAddr(host); err == nil && (host == "" || strings.EqualFold(host, "localhost") || parsed == nil && ip.IsLoopback()) {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return dial
 }
 
 // isPrivate reports whether an address is one that only the machine or its own
@@ -127,6 +136,12 @@ func (g *gated) check() []finding {
 	prefix := g.handler.Prefix
 	if prefix == "" {
 		prefix = gate.DefaultPrefix
+	}
+	if g.shut != "" {
+		found = append(found, finding{
+			Severity: isError, Site: hostsText(g.hosts),
+			Text: fmt.Sprintf("%s answers before step_up, so that nothing is protected: put step_up before it", g.shut),
+		})
 	}
 	rules := g.site.Rules.Rules()
 	for i, rule := range rules {

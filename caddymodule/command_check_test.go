@@ -62,8 +62,13 @@ func TestCheckFindsWaysAroundAndRulesThatDoNothing(t *testing.T) {
 			siteOf(withdrawal, "m.example {\n handle /a* {\n step_up {\n identity placeholder {http.auth.user.id}\n }\n reverse_proxy 127.0.0.1:9000\n }\n handle {\n reverse_proxy 127.0.0.1:9000\n }\n}"),
 			`error   m.example: the site at "127.0.0.1:9000" is reached here without step_up`, true,
 		},
+		"a second name": {siteOf(withdrawal, "admin.example {\n reverse_proxy localhost:8080\n}"), `error   admin.example: the site at "127.0.0.1:8080" is reached here`, true},
+		"behind every answer": {
+			siteOf(withdrawal, "m.example {\n route {\n reverse_proxy 127.0.0.1:9000\n step_up {\n identity placeholder {http.auth.user.id}\n }\n }\n}"),
+			"error   m.example: reverse_proxy answers before step_up, so that nothing is protected", true,
+		},
 		"behind the proxy": {
-			siteOf(withdrawal, "m.example {\n route {\n file_server\n step_up {\n identity placeholder {http.auth.user.id}\n }\n }\n}"),
+			siteOf(withdrawal, "m.example {\n route {\n file_server /x/*\n step_up {\n identity placeholder {http.auth.user.id}\n }\n }\n}"),
 			"warning m.example: file_server answers before step_up", false,
 		},
 		"errors":       {siteOf(withdrawal, "m.example {\n handle_errors {\n file_server\n }\n}"), "handle_errors serves by file_server", false},
@@ -123,6 +128,9 @@ func TestCheckAsksTheSiteWhatItIsMadeWith(t *testing.T) {
 
 func TestExplainReadsTheConfiguration(t *testing.T) {
 	config := written(t, siteOf(withdrawal, ""))
+	other := written(t, strings.Replace(siteOf(withdrawal, "admin.example {\n reverse_proxy 127.0.0.1:8080\n}"), "casino.example {", ":443 {", 1))
+	shut := written(t, "{\n stepgate {\n brand x\n }\n}\ncasino.example {\n route {\n reverse_proxy 127.0.0.1:8080\n step_up {\n identity placeholder {http.auth.user.id}\n "+withdrawal+"\n }\n }\n}")
+	small := written(t, siteOf("max_body 1KiB\nprotect pay {\n path /pay\n form action pay\n factors totp\n}", ""))
 	log := filepath.Join(t.TempDir(), "access.log")
 	if err := os.WriteFile(log, []byte(`{"request":{"client_ip":"192.0.2.1","method":"POST","host":"casino.example","uri":"/wallet/withdraw"}}`+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -140,6 +148,11 @@ func TestExplainReadsTheConfiguration(t *testing.T) {
 		{[]string{"GET"}, "write a method and a URL"},
 		{[]string{"--log", log, "GET", "x"}, "leave out method and URL"},
 		{[]string{"--log", "no-such-file"}, "opening access log"},
+		{[]string{"--config", other, "POST", "https://admin.example/wallet/withdraw"}, `no step_up block serves the host "admin.example"`},
+		{[]string{"--config", other, "POST", "https://x.example/wallet/withdraw"}, "=> a challenge"},
+		{[]string{"--config", shut, "POST", "https://casino.example/wallet/withdraw"}, "reverse_proxy answers before step_up"},
+		{[]string{"--config", small, "-d", "a=" + strings.Repeat("x", 1<<11), "POST", "https://casino.example/pay"}, "=> a challenge"},
+		{[]string{"--json", "POST", "https://casino.example/wallet/withdraw?\u202e"}, `"outcome": "challenge"`},
 	} {
 		out, err := typed(t, func(cmd *cobra.Command, out *bytes.Buffer) {
 			(&explainCLI{in: strings.NewReader(""), out: out}).prepare(cmd)
@@ -147,7 +160,7 @@ func TestExplainReadsTheConfiguration(t *testing.T) {
 		if err != nil {
 			out += err.Error()
 		}
-		if !strings.Contains(out, c.want) {
+		if !strings.Contains(out, c.want) || strings.ContainsRune(out, '\u202e') {
 			t.Errorf("explain %q does not say %q:\n%s", c.args, c.want, out)
 		}
 	}

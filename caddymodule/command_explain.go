@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 
@@ -87,9 +89,12 @@ func (c *explainCLI) run(args []string) error {
 	if err != nil {
 		return err
 	}
-	sites := make([]*explain.Site, len(gates))
-	for i, g := range gates {
-		sites[i] = g.site
+	var sites []*explain.Site
+	for _, g := range gates {
+		if g.shut != "" {
+			return fmt.Errorf("%s answers before step_up of %s, so that nothing is protected there: put step_up before it", g.shut, hostsText(g.hosts))
+		}
+		sites = append(sites, g.site)
 	}
 	if c.log != "" {
 		return c.replay(sites)
@@ -167,10 +172,24 @@ func (c *explainCLI) request(method, url string) (*explain.Request, error) {
 
 func (c *explainCLI) print(v any) error { return printJSON(c.out, v) }
 
+// printJSON prints JSON in ASCII: what an attacker wrote must not move a
+// terminal's cursor.
 func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("printing: %w", err)
+	}
+	var ascii strings.Builder
+	for _, r := range string(text) {
+		if r >= 0x7f {
+			for _, unit := range utf16.AppendRune(nil, r) {
+				fmt.Fprintf(&ascii, `\u%04x`, unit)
+			}
+			continue
+		}
+		ascii.WriteRune(r)
+	}
+	if _, err := fmt.Fprintln(w, ascii.String()); err != nil {
 		return fmt.Errorf("printing: %w", err)
 	}
 	return nil

@@ -19,15 +19,17 @@ type placed struct {
 	// order its place in the server.
 	chain []int
 	order int
+	// matched says that a matcher other than of hosts may lead past it.
+	matched bool
 	// errors says that it stands in handle_errors.
 	errors bool
 	module string
 	raw    json.RawMessage
 }
 
-// guards reports whether whatever reaches p has passed the handler.
-func (g *placed) guards(p *placed) bool {
-	return g.server == p.server && g.order < p.order && len(g.chain) <= len(p.chain) && slices.Equal(g.chain, p.chain[:len(g.chain)])
+// guards reports whether whatever reaches p has come to the handler before.
+func (h *placed) guards(p *placed) bool {
+	return h.server == p.server && h.order < p.order && len(h.chain) <= len(p.chain) && slices.Equal(h.chain, p.chain[:len(h.chain)])
 }
 
 // layout is what a configuration does with requests, in the order in which it does
@@ -47,10 +49,27 @@ type layoutServer struct {
 }
 
 type layoutRoute struct {
-	Match []struct {
-		Host []string `json:"host"`
-	} `json:"match"`
-	Handle []json.RawMessage `json:"handle"`
+	Match    []map[string]json.RawMessage `json:"match"`
+	Handle   []json.RawMessage            `json:"handle"`
+	Terminal bool                         `json:"terminal"`
+}
+
+// hosts returns the hosts that a route is for, and whether it asks for more.
+func (r *layoutRoute) hosts() (hosts []string, more bool, err error) {
+	for _, set := range r.Match {
+		for name, raw := range set {
+			if name != "host" {
+				more = true
+				continue
+			}
+			var listed []string
+			if err := json.Unmarshal(raw, &listed); err != nil {
+				return nil, false, fmt.Errorf("reading a matcher of hosts: %w", err)
+			}
+			hosts = append(hosts, listed...)
+		}
+	}
+	return hosts, more, nil
 }
 
 // readLayout reads a configuration, without loading it: the gateway may be running.
@@ -88,11 +107,14 @@ func readLayout(file, adapter string) (*layout, error) {
 func (l *layout) walk(at placed, routes []layoutRoute, order *int) error {
 	for _, route := range routes {
 		within := at
-		for _, match := range route.Match {
-			if len(match.Host) > 0 {
-				within.hosts = slices.Concat(within.hosts, match.Host)
-			}
+		hosts, more, err := route.hosts()
+		if err != nil {
+			return err
 		}
+		if len(hosts) > 0 {
+			within.hosts = hosts // of an inner route they are fewer
+		}
+		within.matched = within.matched || more
 		for _, raw := range route.Handle {
 			var module struct {
 				Handler string        `json:"handler"`
@@ -119,6 +141,35 @@ type gated struct {
 	placed
 	handler *StepUp
 	site    *explain.Site
+	// shut is the handler that answers every request before it, or empty.
+	shut string
+}
+
+// before returns the hosts that routes of the server take away before one that a
+// handler stands in.
+func (l *layout) before(p *placed) ([]string, error) {
+	var taken []string
+	routes := l.servers[p.server].Routes
+	for i := 0; !p.errors && i < p.chain[0] && i < len(routes); i++ {
+		hosts, more, err := routes[i].hosts()
+		if err != nil {
+			return nil, err
+		}
+		if routes[i].Terminal && !more {
+			taken = append(taken, hosts...)
+		}
+	}
+	return taken, nil
+}
+
+// shutBy returns the handler that answers whatever would reach p, before it does.
+func (l *layout) shutBy(p *placed) string {
+	for i := range l.handlers {
+		if other := &l.handlers[i]; slices.Contains(answering, other.module) && !other.matched && other.guards(p) {
+			return other.module
+		}
+	}
+	return ""
 }
 
 // gates returns the step_up blocks of a configuration, with their rules compiled.
@@ -136,7 +187,12 @@ func (l *layout) gates() ([]gated, error) {
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, gated{placed: p, handler: h, site: &explain.Site{Hosts: p.hosts, Rules: rules}})
+		before, err := l.before(&p)
+		if err != nil {
+			return nil, err
+		}
+		site := &explain.Site{Hosts: p.hosts, Not: before, Rules: rules, MaxBody: h.MaxBody}
+		found = append(found, gated{placed: p, handler: h, site: site, shut: l.shutBy(&p)})
 	}
 	if len(found) == 0 {
 		return nil, fmt.Errorf("the configuration has no step_up block: nothing is protected")

@@ -59,7 +59,7 @@ type Reading struct {
 
 // Explain returns what a site makes of a request.
 func Explain(s *Site, r *Request) (*Report, error) {
-	request, err := r.policy()
+	request, err := r.policy(s)
 	if err != nil {
 		return nil, err
 	}

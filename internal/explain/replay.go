@@ -113,15 +113,16 @@ func (t *Tally) add(line []byte, sites []*Site) {
 		t.Others++
 		return
 	}
-	request, err := (&Request{Method: e.Request.Method, Host: e.Request.Host, Target: e.Request.URI, Header: e.Request.Headers}).policy()
-	if err != nil {
-		t.Others++
-		return
-	}
+	logged := &Request{Method: e.Request.Method, Host: e.Request.Host, Target: e.Request.URI, Header: e.Request.Headers}
 	player := maphash.String(t.seed, cmp.Or(e.UserID, e.Request.ClientIP, e.Request.RemoteIP))
 	for _, s := range sites {
 		if !s.Serves(e.Request.Host) {
 			continue
+		}
+		request, err := logged.policy(s)
+		if err != nil {
+			t.Others++
+			return
 		}
 		t.Requests++
 		d := s.Rules.Decide(request)

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -72,8 +73,8 @@ func typeOf(body []byte) string {
 var errTarget = errors.New("the server answers 400: no HTTP server takes this target")
 
 // policy returns the request as the policy takes it. The body is read as the
-// gateway does where graphQL, or anything, may ask for it.
-func (r *Request) policy() (*policy.Request, error) {
+// gateway of the site does.
+func (r *Request) policy(s *Site) (*policy.Request, error) {
 	u, err := url.ParseRequestURI(r.Target)
 	if err != nil {
 		return nil, errTarget
@@ -86,8 +87,13 @@ func (r *Request) policy() (*policy.Request, error) {
 	p := &policy.Request{
 		Method: r.Method, Host: r.Host, Targets: [2]string{u.EscapedPath()}, RawQuery: u.RawQuery, Header: header,
 	}
-	if r.Body != nil {
-		p.Body = body.Read(body.Input{Header: header, RawQuery: u.RawQuery, Body: r.Body, Cap: maxBody, GraphQL: true})
+	limit := cmp.Or(s.MaxBody, maxBody)
+	switch {
+	case r.Body == nil:
+	case int64(len(r.Body)) > limit:
+		p.Body = &policy.Body{Unclear: policy.UnclearTooLarge}
+	default:
+		p.Body = body.Read(body.Input{Header: header, RawQuery: u.RawQuery, Body: r.Body, Cap: limit, GraphQL: true})
 	}
 	return p, nil
 }

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/stepgate/stepgate/policy"
@@ -8,8 +9,12 @@ import (
 
 // Site is one step_up block.
 type Site struct {
-	// Hosts are those that it is reached under; none means all.
+	// Hosts are those that it is reached under; none means all. Not are those that
+	// another site has taken before.
 	Hosts []string `json:"hosts"`
+	Not   []string `json:"not_hosts,omitempty"`
+	// MaxBody is how much of a body the gateway reads, in bytes. Default 1 MiB.
+	MaxBody int64 `json:"-"`
 	// Rules are its rules.
 	Rules *policy.Set `json:"-"`
 }
@@ -20,12 +25,14 @@ func (s *Site) Serves(host string) bool {
 		host = host[:i]
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	for _, h := range s.Hosts {
+	return (len(s.Hosts) == 0 || isAmong(s.Hosts, host)) && !isAmong(s.Not, host)
+}
+
+// isAmong reports whether a host is one of a list as Caddy matches hosts.
+func isAmong(hosts []string, host string) bool {
+	label, rest, _ := strings.Cut(host, ".")
+	return slices.ContainsFunc(hosts, func(h string) bool {
 		below, wild := strings.CutPrefix(h, "*.")
-		label, rest, _ := strings.Cut(host, ".")
-		if strings.EqualFold(h, host) || wild && label != "" && strings.EqualFold(rest, below) {
-			return true
-		}
-	}
-	return len(s.Hosts) == 0
+		return strings.EqualFold(h, host) || wild && label != "" && strings.EqualFold(rest, below)
+	})
 }
