@@ -75,11 +75,7 @@ func (c *checkCLI) prepare(cmd *cobra.Command) {
 }
 
 func (c *checkCLI) run(ctx context.Context) error {
-	layout, err := readLayout(c.config, c.adapter)
-	if err != nil {
-		return err
-	}
-	gates, err := layout.gates()
+	layout, gates, err := readGates(c.config, c.adapter)
 	if err != nil {
 		return err
 	}

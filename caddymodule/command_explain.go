@@ -81,11 +81,7 @@ func (c *explainCLI) run(args []string) error {
 	case c.log == "" && len(args) != 2:
 		return errors.New("write a method and a URL, such as POST 'https://casino.example/wallet/withdraw', or --log and a file")
 	}
-	layout, err := readLayout(c.config, c.adapter)
-	if err != nil {
-		return err
-	}
-	gates, err := layout.gates()
+	_, gates, err := readGates(c.config, c.adapter)
 	if err != nil {
 		return err
 	}

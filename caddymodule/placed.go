@@ -172,6 +172,16 @@ func (l *layout) shutBy(p *placed) string {
 	return ""
 }
 
+// readGates reads a configuration and the step_up blocks in it.
+func readGates(file, adapter string) (*layout, []gated, error) {
+	l, err := readLayout(file, adapter)
+	if err != nil {
+		return nil, nil, err
+	}
+	gates, err := l.gates()
+	return l, gates, err
+}
+
 // gates returns the step_up blocks of a configuration, with their rules compiled.
 func (l *layout) gates() ([]gated, error) {
 	var found []gated

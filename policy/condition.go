@@ -172,6 +172,9 @@ func hasName(name, wanted string) bool {
 	if isPlainName(name) {
 		return strings.EqualFold(name, mangle(wanted))
 	}
+	if isDeep(name) {
+		return true
+	}
 	wanted = mangle(fold(wanted))
 	for text := range texts(name) {
 		base, _, bracketed := strings.Cut(text, "[")
@@ -208,7 +211,7 @@ func mangle(name string) string {
 // matchesValue reports whether what stands in a field can be read as a value
 // that a rule asks for. A container can be read as anything.
 func matchesValue(field Field, wanted string) bool {
-	if field.Container || wanted == "*" {
+	if field.Container || wanted == "*" || isDeep(field.Value) {
 		return true
 	}
 	wanted = fold(wanted)
@@ -225,6 +228,19 @@ func matchesValue(field Field, wanted string) bool {
 		}
 	}
 	return false
+}
+
+// isDeep reports whether a text is encoded more often than is followed. It may then
+// say anything.
+func isDeep(s string) bool {
+	for range maxDecodings {
+		next := decode(s)
+		if next == s {
+			return false
+		}
+		s = next
+	}
+	return decode(s) != s
 }
 
 // texts yields what a name or a value can be read as: as it is, cut at NUL, and

@@ -66,6 +66,8 @@ func TestInvariantI1AConditionIsMetUnderEverySpelling(t *testing.T) {
 		{"x;action=withdraw", formBody()},
 		{"%61ction=with%2564raw", formBody()},
 		{"action%00=withdraw", formBody()},
+		{"", formBody("action=%25252525252525252577ithdraw")},
+		{"", formBody("%25252525252525252561ction=withdraw")},
 		{"", unclear(UnclearTooLarge)},
 		{"", unclear(UnclearSyntax)},
 		{"action=play", unclear(UnclearEncoding)},

@@ -173,13 +173,13 @@ func (r *reader) readBody(body *Body, batches []batch) {
 // readParameter follows the path that a parameter names, if it may name one.
 func (r *reader) readParameter(from, name, value string, named *pair) {
 	if door := r.set.doors.param(name); door != nil {
-		r.readFrom(from+" "+name, door.base+root(value))
+		r.readFrom(from, door.base+root(value))
 	}
 	if !r.front && !r.set.doors.routes {
 		return
 	}
 	if isRouteParameter(name) {
-		r.readFrom(from+" "+name, value)
+		r.readFrom(from, value)
 	}
 	for i, names := range routePairs {
 		if isOf(name, names) {
@@ -191,8 +191,16 @@ func (r *reader) readParameter(from, name, value string, named *pair) {
 // pair collects the controllers and the actions that parameters name.
 type pair [2][]string
 
+// maxPairs is how many controllers and actions are put together. Honest requests
+// name one of each; more cost more than their bytes.
+const maxPairs = 64
+
 // readPair follows the paths that controllers and actions make together.
 func (r *reader) readPair(named *pair) {
+	if len(named[0])*len(named[1]) > maxPairs {
+		r.beyond = true
+		return
+	}
 	for _, controller := range named[0] {
 		for _, action := range named[1] {
 			r.readFrom("controller and action", "/"+controller+"/"+action)

@@ -137,6 +137,15 @@ func TestInvariantI1PathsThatDoNotStandInTheRequestLineCount(t *testing.T) {
 	}
 }
 
+// I1: a request that puts more controllers and actions together than are followed
+// is refused, and costs no more than its bytes.
+func TestInvariantI1AFloodOfPairsIsRefused(t *testing.T) {
+	query := strings.Repeat("c=x&a=y&", 5000) + "c=vault&a=x"
+	if d := methodSet(t).Decide(&Request{Method: "GET", Targets: [2]string{"/"}, RawQuery: query}); d.Refuse != RefusedAmbiguous {
+		t.Errorf("Decide of 5001 controllers and actions = %s, want refused", describe(d))
+	}
+}
+
 // A request that names more paths than can be followed must not be let through
 // for it.
 func TestInvariantI1AFloodOfPathsHidesNoRule(t *testing.T) {

@@ -122,7 +122,7 @@ const (
 	keepBroken mending = iota // keep it as it stands
 	dropSign                  // leave out its "%"
 	dropEscape                // leave it out with the two bytes behind it
-	wideEscape                // take %uXXXX for a character, as old IIS does
+	wideEscape                // take %u and four digits for a character, as old IIS does
 )
 
 // unescape decodes "+" and percent escapes, and reports whether all were well
