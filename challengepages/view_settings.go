@@ -187,22 +187,17 @@ type recoveryKeyView struct {
 	Key    string
 	Used   bool
 	Action string
-	Method string
 	Hidden []Hidden
 	// Content is the heading of the saved file.
 	Content string
 }
 
 func (r *Renderer) fillRecoveryKey(f *frame, k RecoveryKey) error {
-	if k.Method != "get" && k.Method != "post" {
-		return fmt.Errorf("there is no form method %q", k.Method)
-	}
 	f.Title = f.words.text("key")
 	f.View = recoveryKeyView{
 		Key:     visible(k.Key),
 		Used:    k.Used,
 		Action:  formAction(k.Action),
-		Method:  k.Method,
 		Hidden:  k.Hidden,
 		Content: strings.ReplaceAll(f.words.text("key.content"), "{brand}", r.brand.Name),
 	}

@@ -37,6 +37,10 @@ const (
 	FieldLanguage  = "stepgate_language"  // "id" or "en"
 	FieldPhone     = "stepgate_phone"     // a phone number, on the settings page
 	FieldSetup     = "stepgate_setup"     // the id of the set-up under way
+	FieldName      = "stepgate_name"      // what the player calls an authenticator
+	FieldEnrolment = "stepgate_enrolment" // the id of an enrolment, to be removed
+	FieldDevice    = "stepgate_device"    // the id of a trusted browser, to be forgotten
+	FieldTrust     = "stepgate_trust"     // "1": trust this browser from now on
 
 	ActionAnswer   = "answer"   // check FieldCode against FieldFactor
 	ActionSend     = "send"     // send or resend the SMS code
@@ -102,6 +106,10 @@ type Challenge struct {
 	// Held tells whether a form is held that is sent on after the right code;
 	// otherwise the player is led back to the page they asked for.
 	Held bool
+	// Trust offers to trust this browser: a box, not ticked, of the name FieldTrust.
+	Trust bool
+	// Help is the path of the page for players who can use none of their factors.
+	Help string
 }
 
 func (Challenge) templateName() string { return "challenge" }
@@ -127,6 +135,12 @@ const (
 	OutcomeNoFactor        OutcomeKind = "no_factor"        // the player's factors are not among those accepted here
 	OutcomeFactorsDisabled OutcomeKind = "factors_disabled" // disabled after 100 failures: support
 	OutcomeOnHold          OutcomeKind = "on_hold"          // a cooling-off time runs until RetryAt
+	OutcomeFrozen          OutcomeKind = "frozen"           // frozen by the link of a notice: Link leads to the security page
+	OutcomeFreezeDone      OutcomeKind = "freeze_done"      // the link of a notice has just frozen the account
+	OutcomeLinkOver        OutcomeKind = "link_over"        // the link of a notice is used, too old, or none
+	OutcomeLoginFirst      OutcomeKind = "login_first"      // a first factor needs a fresh login: Link is the login page
+	OutcomeSupportFirst    OutcomeKind = "support_first"    // a first factor needs support: Link leads to the help page
+	OutcomeTooMany         OutcomeKind = "too_many"         // five authenticators are there: remove one first
 	OutcomeForeign         OutcomeKind = "foreign"          // opened in another browser or session
 	OutcomeSiteDown        OutcomeKind = "site_down"        // the site could not be asked; nothing was sent
 	OutcomeStoreDown       OutcomeKind = "store_down"       // Stepgate's own store cannot be reached; nothing was sent
@@ -139,6 +153,9 @@ type Outcome struct {
 	Kind OutcomeKind
 	// RetryAt goes with OutcomeTryLater and OutcomeOnHold.
 	RetryAt time.Time
+	// Cause goes with OutcomeOnHold: what changed, "factor_change",
+	// "first_enrolment", "recovery" or "support".
+	Cause string
 	// Link is where the page's one button leads, a path of the site; empty for
 	// none. What the button says follows from Kind.
 	Link string
@@ -155,13 +172,82 @@ func (Outcome) templateName() string { return "outcome" }
 
 // Enrolment is one factor of the player, on the settings page.
 type Enrolment struct {
+	// ID is sent back as FieldEnrolment.
+	ID string
 	// Factor is "totp" or "sms".
 	Factor string
+	// Name is what the player calls an authenticator; it may be empty.
+	Name string
 	// Phone is the masked number, for "sms".
 	Phone string
 	Since time.Time
+	// Used is when it last answered; zero if never.
+	Used time.Time
 	// Disabled tells that the factor was disabled after too many failures.
 	Disabled bool
+	// Removable tells that it can be removed and another one is left.
+	Removable bool
+}
+
+// Client is where somebody was, in words that a player understands.
+type Client struct {
+	// Browser and System are proper names, "Chrome" and "Android"; each may be empty.
+	Browser, System string
+	// Address is the client's address, or empty.
+	Address string
+}
+
+// Device is a browser that the player trusts.
+type Device struct {
+	// ID is sent back as FieldDevice.
+	ID     string
+	Client Client
+	Since  time.Time
+	Until  time.Time
+	// Here tells that it is the browser that the page is shown in.
+	Here bool
+}
+
+// ActivityKind says what happened to the player's security.
+type ActivityKind string
+
+// The kinds of activity, and of what players are told of on other channels.
+const (
+	ActivityTOTPAdded     ActivityKind = "totp_added"
+	ActivityTOTPRemoved   ActivityKind = "totp_removed"
+	ActivitySMSAdded      ActivityKind = "sms_added"
+	ActivitySMSRemoved    ActivityKind = "sms_removed"
+	ActivitySMSChanged    ActivityKind = "sms_changed" // another number
+	ActivitySwitchedTOTP  ActivityKind = "to_totp"     // from SMS to an authenticator
+	ActivitySwitchedSMS   ActivityKind = "to_sms"      // from an authenticator to SMS
+	ActivityOff           ActivityKind = "off"         // two-step verification switched off
+	ActivityKeyMade       ActivityKind = "key_made"    // a new recovery key
+	ActivityKeyUsed       ActivityKind = "key_used"    // the recovery key was used
+	ActivityDeviceTrusted ActivityKind = "trusted"     // a browser is trusted from now on
+	ActivityDeviceForgot  ActivityKind = "forgotten"   // a trusted browser was removed
+	ActivityFailures      ActivityKind = "failures"    // many wrong codes
+	ActivityDisabled      ActivityKind = "disabled"    // a factor was disabled after too many wrong codes
+	ActivityUnlocked      ActivityKind = "unlocked"    // codes are accepted again
+	ActivityFrozen        ActivityKind = "frozen"      // by the link of a notice
+	ActivityLifted        ActivityKind = "lifted"      // the freeze ended
+	ActivityNotMe         ActivityKind = "not_me"      // a request was reported as not the player's
+	ActivityPassed        ActivityKind = "passed"      // a request was confirmed
+)
+
+// Activities are all kinds.
+var Activities = []ActivityKind{
+	ActivityTOTPAdded, ActivityTOTPRemoved, ActivitySMSAdded, ActivitySMSRemoved, ActivitySMSChanged, ActivitySwitchedTOTP,
+	ActivitySwitchedSMS, ActivityOff, ActivityKeyMade, ActivityKeyUsed, ActivityDeviceTrusted, ActivityDeviceForgot,
+	ActivityFailures, ActivityDisabled, ActivityUnlocked, ActivityFrozen, ActivityLifted, ActivityNotMe, ActivityPassed,
+}
+
+// Activity is one line of the player's last security activity.
+type Activity struct {
+	Kind   ActivityKind
+	At     time.Time
+	Client Client
+	// Here tells that it was done in the browser that the page is shown in.
+	Here bool
 }
 
 // Notice is a sentence at the head of the settings page about what just
@@ -177,31 +263,59 @@ const (
 	NoticeSetupExpired  Notice = "setup_expired"
 	NoticeSetupLost     Notice = "setup_lost" // another set-up took its place, or too many wrong codes
 	NoticeRecoverySaved Notice = "recovery_saved"
+	NoticeRemoved       Notice = "removed"   // an authenticator was removed
+	NoticeForgotten     Notice = "forgotten" // a browser is not trusted any more
+	NoticeUnlocked      Notice = "unlocked"  // codes are accepted again
+	NoticeLifted        Notice = "lifted"    // the freeze has ended
+	NoticeRecovered     Notice = "recovered" // the recovery key was used: enrol a new phone
 )
 
 // Settings is the player's security page: the state first, then what can be
 // done.
 type Settings struct {
 	// Base is the path of the settings actions, without trailing slash; forms post
-	// to Base + "/totp", "/sms", "/off" and "/recovery-key".
-	Base       string
+	// to Base + "/totp" (FieldName), "/sms" (FieldPhone), "/remove" (FieldEnrolment),
+	// "/off", "/recovery-key", "/forget" (FieldDevice), "/unlock" and "/lift".
+	Base string
+	// Enrolments are SMS or authenticators, never both.
 	Enrolments []Enrolment
-	// RecoveryKey tells whether an unused recovery key exists.
+	// Full tells that there is no room for another authenticator.
+	Full bool
+	// RecoveryKey tells whether an unused recovery key exists; RecoveryKeySaved
+	// whether the player has said that it is kept.
 	RecoveryKey      bool
+	RecoveryKeySaved bool
 	RecoveryKeySince time.Time
+	// Recovered is when the recovery key was used, if no factor was bound since: a
+	// new phone should be set up. Zero otherwise.
+	Recovered time.Time
 	// RegisteredPhone is the masked number that the site knows for the player, or
 	// empty. The form of Base + "/sms" may then be sent with an empty phone to use
 	// that number.
 	RegisteredPhone string
-	// HeldUntil is the end of the cooling-off time; zero for none.
+	// HeldUntil is the end of the cooling-off time, HeldFor its cause as in Outcome;
+	// zero for none.
 	HeldUntil time.Time
-	Notice    Notice
+	HeldFor   string
+	// Frozen is when the account was frozen by the link of a notice; zero if it is
+	// not. Liftable tells that a factor from before can lift it; otherwise support
+	// has to.
+	Frozen   time.Time
+	Liftable bool
+	Devices  []Device
+	// Activities are the last ones, the newest first.
+	Activities []Activity
+	Notice     Notice
 	// NoSMS tells that SMS cannot be chosen as a factor here.
 	NoSMS bool
 	// Problem is set when the number that was typed is not one.
 	Problem Problem
+	// Typed is the number that was typed, to go with Problem.
+	Typed string
 	// Back is the site's page to go back to, "/" at least.
 	Back string
+	// Help is the path of the page for players who can use none of their factors.
+	Help string
 }
 
 func (Settings) templateName() string { return "settings" }
@@ -220,7 +334,13 @@ type TOTPSetup struct {
 	Key string
 	// URI is the otpauth URI, a link that opens the authenticator on the phone at
 	// hand.
-	URI          string
+	URI string
+	// Name is what the player calls the authenticator, sent back as FieldName; empty
+	// until they name it.
+	Name string
+	// Replaces says what confirming takes the place of: "" for nothing, "sms" for the
+	// SMS codes, "totp" for authenticators that are lost.
+	Replaces     string
 	AttemptsLeft int
 	Problem      Problem
 	Expires      time.Time
@@ -232,13 +352,18 @@ type TOTPSetup struct {
 func (TOTPSetup) templateName() string { return "totp_setup" }
 
 // SMSSetup asks for the code that was sent to a new number. The form posts to
-// Base + "/sms/confirm".
+// Base + "/sms/confirm", and that for another SMS to Base + "/sms/send", both with
+// FieldSetup.
 type SMSSetup struct {
 	Base    string
 	SetupID string
 	// Phone is the masked number.
-	Phone        string
-	Sent         bool
+	Phone string
+	Sent  bool
+	// ResendAt as in Challenge.
+	ResendAt time.Time
+	// Replaces as in TOTPSetup; "sms" for another number.
+	Replaces     string
 	AttemptsLeft int
 	Problem      Problem
 	Expires      time.Time
@@ -249,18 +374,49 @@ type SMSSetup struct {
 
 func (SMSSetup) templateName() string { return "sms_setup" }
 
-// RecoveryKey shows a recovery key, the only time that it is shown.
+// RecoveryKey shows a recovery key, the only time that it is shown. Its form says
+// that the player has saved it.
 type RecoveryKey struct {
 	// Key in groups of four, "ABCD-EFGH-…".
 	Key string
 	// Used tells that the player has just used the old key, which this one
-	// replaces.
+	// replaces; the page then advises to set up a new phone.
 	Used bool
-	// Action is where the "I have saved it" form posts (method Method, "get" or
-	// "post") with the Hidden fields.
+	// Held tells, with Used, that a request is sent on once the form is sent.
+	Held bool
+	// Action is where the form posts to, with the Hidden fields.
 	Action string
-	Method string
 	Hidden []Hidden
+	// Settings is the path of the security page.
+	Settings string
+	Now      time.Time
 }
 
 func (RecoveryKey) templateName() string { return "recovery_key" }
+
+// Help is the page for players who can use none of their factors: what to try, and
+// what support will ask for. It says nothing about an account.
+type Help struct {
+	// Back is the site's page to go back to.
+	Back string
+}
+
+func (Help) templateName() string { return "help" }
+
+// Freeze is where the link of a notice leads: it asks whether to freeze the
+// account. The form posts back to Action.
+type Freeze struct {
+	Action string
+	// Kind is what the notice told of, At when that was.
+	Kind ActivityKind
+	At   time.Time
+}
+
+func (Freeze) templateName() string { return "freeze" }
+
+// NoticeText is what an SMS that tells a player of a change is made from.
+type NoticeText struct {
+	Kind ActivityKind
+	// Link leads to the page that freezes the account, whole, up to 120 characters.
+	Link string
+}

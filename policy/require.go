@@ -23,6 +23,8 @@ type Requirement struct {
 	SingleUse bool
 	// Details are those of all rules, in their order and once each.
 	Details []Detail
+	// Holds are those of all rules.
+	Holds []Hold
 	// Anonymous and Unenrolled are the strictest answers.
 	Anonymous  Anonymous
 	Unenrolled Unenrolled
@@ -51,6 +53,9 @@ func Require(rules []*Rule) Requirement {
 			if !slices.Contains(req.Details, d) {
 				req.Details = append(req.Details, d)
 			}
+		}
+		for _, h := range r.Holds {
+			req.Holds = append(req.Holds, Hold{For: h.For, After: slices.Clone(h.After)})
 		}
 		if r.SingleUse {
 			req.SingleUse = true

@@ -112,6 +112,8 @@ type Rule struct {
 	Group string
 	// Details are shown on the challenge page.
 	Details []Detail
+	// Holds are the cooling-off times in which it refuses.
+	Holds []Hold
 	// Anonymous and Unenrolled say what other callers meet.
 	Anonymous  Anonymous
 	Unenrolled Unenrolled
