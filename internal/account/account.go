@@ -12,11 +12,25 @@
 //
 // # Budgets
 //
-// Wrong answers are counted per factor on the account. A new challenge, a new
-// code and a restart leave the count as it is (NIST SP 800-63B-4 section
-// 3.1.3.2); only a right answer clears it. From the fifth wrong answer in a row
-// each one costs a delay, from 30 seconds to one hour; at one hundred the factor
-// is disabled (section 3.2.2). A replayed code counts as a wrong one.
+// Wrong answers are counted on the account: per factor, and for answers to
+// requests apart from answers to changes of the settings, so that failing at one
+// closes nothing of the other. A new challenge, a new code and a restart leave the
+// count as it is (NIST SP 800-63B-4 section 3.1.3.2); only a right answer clears it.
+// From the fifth wrong answer in a row each one costs a delay, from 30 seconds to
+// one hour; at one hundred, over everything, the factor is disabled (section 3.2.2).
+// A replayed code counts as a wrong one.
+//
+// A browser that the player trusts has budgets of its own. So whoever holds the
+// session and guesses locks out whoever guesses, and not the owner (OWASP ASVS
+// 6.1.1); what they gain by stealing the trusted browser's secret too is one more
+// budget of the same size.
+//
+// # Changes
+//
+// A factor changes only under a [Change] that says what was proved for it, in the
+// epoch in which it was proved (invariant I6). Every change ends all grants, is
+// noted for the player, and leaves a one-time link with which whoever is told of it
+// can freeze the account ([Book.Freeze]).
 //
 // # Not here
 //
@@ -33,24 +47,24 @@ import (
 	"time"
 
 	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/sms"
 	"github.com/stepgate/stepgate/store"
 )
 
-// Budgets and lifetimes; design.md section 9 gives their reasons.
+// Lifetimes and limits; design.md section 9 gives their reasons.
 const (
 	// AttemptsPerChallenge is how many wrong answers end a challenge.
 	AttemptsPerChallenge = 5
-	// FreeAttempts is how many wrong answers in a row cost no delay.
-	FreeAttempts = 5
-	// MinDelay and MaxDelay bound the delay after further wrong answers.
-	MinDelay, MaxDelay = 30 * time.Second, time.Hour
-	// DisableAfter is how many wrong answers in a row disable a factor.
-	DisableAfter = 100
-	// MaxPending is how many challenges of a subject are open at once.
+	// MaxPending is how many challenges of a subject are open at once, in browsers
+	// that it trusts and in all others.
 	MaxPending = 5
+	// MaxAuthenticators is how many authenticators an account has at most.
+	MaxAuthenticators = 5
+	// MaxName is the longest name of an authenticator, in characters.
+	MaxName = 40
 	// SetupLifetime is how long a set-up can be confirmed.
 	SetupLifetime = 10 * time.Minute
 )
@@ -68,25 +82,20 @@ func (id ID) Hash() (h [16]byte) {
 
 // Enrolment is a factor that is bound to the account.
 type Enrolment struct {
+	// ID names it among those of the account.
+	ID     string        `json:"id"`
 	Factor policy.Factor `json:"factor"`
+	// Name is what the player calls an authenticator; it may be empty.
+	Name string `json:"name,omitempty"`
 	// Secret is the TOTP secret.
 	Secret []byte `json:"secret,omitempty"`
 	// Phone is where SMS codes go, in E.164.
 	Phone sms.Number `json:"phone,omitempty"`
 	Since time.Time  `json:"since"`
+	// Used is when it last answered.
+	Used time.Time `json:"used"`
 	// LastStep is the last TOTP step that was used, at binding or later.
 	LastStep int64 `json:"last_step,omitempty"`
-}
-
-// Failures is what was spent on one factor.
-type Failures struct {
-	// InARow counts the wrong answers since the last right one.
-	InARow int `json:"in_a_row"`
-	// NotBefore is when the next answer is looked at.
-	NotBefore time.Time `json:"not_before"`
-	// Disabled is set after DisableAfter failures. It ends when the factor is bound
-	// anew, or by support.
-	Disabled bool `json:"disabled,omitempty"`
 }
 
 // Pending is a challenge that is open for the account.
@@ -113,15 +122,14 @@ type Setup struct {
 	Factor policy.Factor `json:"factor"`
 	Secret []byte        `json:"secret,omitempty"`
 	Phone  sms.Number    `json:"phone,omitempty"`
-	// Key is the ring key under which the SMS code is derived.
-	Key     seal.KeyID `json:"key,omitempty"`
-	Binding string     `json:"binding"`
-	Browser string     `json:"browser"`
-	Expires time.Time  `json:"expires"`
-	Wrong   int        `json:"wrong,omitempty"`
-	// Unproved is set when nothing but the session spoke for the player: a hold
-	// follows the binding (invariant I6).
-	Unproved bool `json:"unproved,omitempty"`
+	// Sending is where the sending of the SMS code stands.
+	delivery.Sending
+	Binding string    `json:"binding"`
+	Browser string    `json:"browser"`
+	Expires time.Time `json:"expires"`
+	Wrong   int       `json:"wrong,omitempty"`
+	// Proof is what was shown when it began.
+	Proof Proof `json:"proof,omitempty"`
 }
 
 // Recovery is the account's unused recovery key.
@@ -129,18 +137,30 @@ type Recovery struct {
 	// MAC is the keyed hash of the key.
 	MAC   []byte    `json:"mac"`
 	Since time.Time `json:"since"`
+	// Saved tells that the player has said that it is kept.
+	Saved bool `json:"saved,omitempty"`
 }
 
 // Account is the record. Its zero value is an account that nothing is known of.
 type Account struct {
-	Enrolments []Enrolment                 `json:"enrolments,omitempty"`
-	Recovery   *Recovery                   `json:"recovery,omitempty"`
-	Failures   map[policy.Factor]*Failures `json:"failures,omitempty"`
-	Pending    []Pending                   `json:"pending,omitempty"`
-	Setup      *Setup                      `json:"setup,omitempty"`
+	// Enrolments are authenticators, or one phone; never both.
+	Enrolments []Enrolment `json:"enrolments,omitempty"`
+	Recovery   *Recovery   `json:"recovery,omitempty"`
+	// Failures are what was spent outside of trusted devices.
+	Failures map[policy.Factor]*Failures `json:"failures,omitempty"`
+	Devices  []Device                    `json:"devices,omitempty"`
+	Pending  []Pending                   `json:"pending,omitempty"`
+	Setup    *Setup                      `json:"setup,omitempty"`
+	// Changed tells when each cause of a hold last happened.
+	Changed map[policy.Cause]time.Time `json:"changed,omitempty"`
 	// HeldUntil is the end of the cooling-off time that followed a binding which
 	// only the session spoke for.
 	HeldUntil time.Time `json:"held_until"`
+	// Recovered is when the recovery key was used, if no factor was bound since.
+	Recovered  time.Time  `json:"recovered"`
+	Activities []Activity `json:"activities,omitempty"`
+	Notices    []Notice   `json:"notices,omitempty"`
+	Frozen     *Freeze    `json:"frozen,omitempty"`
 	// Epoch counts revocations: a grant of another epoch is worthless.
 	Epoch uint64 `json:"epoch"`
 }
@@ -148,7 +168,7 @@ type Account struct {
 // Enrolled reports whether the account has a second factor, disabled or not.
 func (a *Account) Enrolled() bool { return len(a.Enrolments) > 0 }
 
-// Enrolment returns the account's enrolment of a factor, or nil.
+// Enrolment returns the account's first enrolment of a factor, or nil.
 func (a *Account) Enrolment(f policy.Factor) *Enrolment {
 	for i := range a.Enrolments {
 		if a.Enrolments[i].Factor == f {
@@ -158,23 +178,29 @@ func (a *Account) Enrolment(f policy.Factor) *Enrolment {
 	return nil
 }
 
-// Disabled reports whether a factor was disabled after too many failures.
-func (a *Account) Disabled(f policy.Factor) bool {
-	spent := a.Failures[f]
-	return spent != nil && spent.Disabled
+// Full reports whether there is no room for another authenticator.
+func (a *Account) Full() bool {
+	return a.Enrolment(policy.TOTP) != nil && len(a.Enrolments) >= MaxAuthenticators
 }
 
 // Usable returns those of the accepted factors that the player has and that are
-// not disabled, in the order given.
-func (a *Account) Usable(accepted []policy.Factor) []policy.Factor {
+// not disabled for the asker, in the order given. While the account is frozen only
+// factors from before the change that was objected to count.
+func (a *Account) Usable(accepted []policy.Factor, who Asker) []policy.Factor {
 	var usable []policy.Factor
 	for _, f := range accepted {
-		has := a.Enrolment(f) != nil || f == policy.RecoveryKey && a.Recovery != nil
-		if has && !a.Disabled(f) {
+		if a.has(f) && !a.Disabled(f, who) {
 			usable = append(usable, f)
 		}
 	}
 	return usable
+}
+
+func (a *Account) has(f policy.Factor) bool {
+	if f == policy.RecoveryKey {
+		return a.Recovery != nil && a.counts(a.Recovery.Since)
+	}
+	return slices.ContainsFunc(a.Enrolments, func(e Enrolment) bool { return e.Factor == f && a.counts(e.Since) })
 }
 
 // AttemptsLeft returns how many wrong answers an open challenge still takes; 0
@@ -184,14 +210,6 @@ func (a *Account) AttemptsLeft(challenge string) int {
 		return AttemptsPerChallenge - p.Wrong
 	}
 	return 0
-}
-
-// NotBefore returns when a factor's next answer is looked at; it may be past.
-func (a *Account) NotBefore(f policy.Factor) time.Time {
-	if spent := a.Failures[f]; spent != nil {
-		return spent.NotBefore
-	}
-	return time.Time{}
 }
 
 func (a *Account) pending(id string) *Pending {
@@ -305,11 +323,16 @@ var errUnchanged = errors.New("nothing to write")
 // prune drops what has ended.
 func (a *Account) prune(now time.Time) {
 	a.Pending = slices.DeleteFunc(a.Pending, func(p Pending) bool { return !now.Before(p.Expires) })
+	a.Devices = slices.DeleteFunc(a.Devices, func(d Device) bool { return !now.Before(d.Until) })
+	a.Notices = slices.DeleteFunc(a.Notices, func(n Notice) bool { return !now.Before(n.At.Add(NoticeLifetime)) })
 	if a.Setup != nil && !now.Before(a.Setup.Expires) {
 		a.Setup = nil
 	}
 	if a.Failures == nil {
 		a.Failures = map[policy.Factor]*Failures{}
+	}
+	if a.Changed == nil {
+		a.Changed = map[policy.Cause]time.Time{}
 	}
 }
 

@@ -39,6 +39,7 @@ const (
 type Answer struct {
 	Challenge string
 	Factor    policy.Factor
+	Purpose   Purpose
 	// Code is what the player typed, normalised by package factor's
 	// NormalizeCode for the six-digit factors.
 	Code string
@@ -47,6 +48,11 @@ type Answer struct {
 	Expected string
 	// Skew is how many TOTP steps of clock difference are accepted either way.
 	Skew int
+	// Trust makes the browser a trusted device, if the answer is right and no
+	// recovery key.
+	Trust bool
+	// Client is where it comes from, for the player's eyes.
+	Client Client
 }
 
 // Result is the outcome of an answer.
@@ -56,17 +62,20 @@ type Result struct {
 	AttemptsLeft int
 	// RetryAt goes with TryLater, and with UsedUp and Wrong where a delay follows.
 	RetryAt time.Time
+	// Epoch is the account's now, with Right: what the challenge opens lives in it.
+	Epoch uint64
 	// RecoveryKey is the new recovery key that replaces the one just used, in
 	// groups, to be shown once; empty unless the factor was the recovery key.
 	RecoveryKey string
+	// Alerts is what the player is to be told of.
+	Alerts []Alert
 }
 
 // Answer looks at one answer. Checking the budgets, comparing the code, spending
 // the attempt or consuming the code are one atomic step, so N answers at once
 // spend N attempts and one code passes once (invariants I3 and I5).
 func (b *Book) Answer(ctx context.Context, id ID, in Answer) (Result, error) {
-	// Drawn before the update: a change function may run several times.
-	next, err := factor.NewRecoveryKey(b.rand)
+	d, err := b.draw()
 	if err != nil {
 		return Result{}, err
 	}
@@ -78,33 +87,32 @@ func (b *Book) Answer(ctx context.Context, id ID, in Answer) (Result, error) {
 			return nil, errUnchanged
 		}
 		now := b.now()
-		if out = a.mayTry(in.Factor, now); out.Verdict != Right {
+		asker := Asker{Browser: p.Browser, Purpose: in.Purpose}
+		if out = a.mayTry(in.Factor, asker, now); out.Verdict != Right {
 			return nil, errUnchanged
 		}
 		event := audit.Event{Challenge: p.ID, Rule: p.Rules, Factor: string(in.Factor)}
 		verdict := b.check(id, a, in, now)
 		switch verdict {
 		case Right:
-			delete(a.Failures, in.Factor)
-			a.dropPending(p.ID)
-			out = Result{Verdict: Right}
 			event.Name = audit.ChallengePassed
-			events := []audit.Event{event}
-			if in.Factor == policy.RecoveryKey {
-				a.Recovery = &Recovery{MAC: b.recoveryMAC(id, next), Since: now}
-				out.RecoveryKey = next.Text()
-				events = append(events, audit.Event{Name: audit.RecoveryKeyUsed, Challenge: p.ID}, audit.Event{Name: audit.RecoveryKeyIssued})
-			}
-			return events, nil
+			a.dropPending(p.ID)
+			var events []audit.Event
+			out, events = b.passed(id, a, in, asker, d)
+			return append([]audit.Event{event}, events...), nil
 		case Wrong, Used:
-			events := a.spend(in.Factor, now)
+			events, kind := a.spend(in.Factor, asker, now)
 			p.Wrong++
-			out = Result{Verdict: verdict, AttemptsLeft: AttemptsPerChallenge - p.Wrong, RetryAt: a.NotBefore(in.Factor)}
+			out = Result{Verdict: verdict, AttemptsLeft: AttemptsPerChallenge - p.Wrong, RetryAt: a.NotBefore(in.Factor, asker)}
 			event.Name = audit.ChallengeWrong
 			if p.Wrong >= AttemptsPerChallenge {
 				out.Verdict = UsedUp
 				event.Name = audit.ChallengeUsedUp
 				a.dropPending(p.ID)
+			}
+			if kind != "" {
+				a.note(kind, in.Client, asker.Browser, now)
+				out.Alerts = []Alert{a.alert(id, kind, d, now)}
 			}
 			return append([]audit.Event{event}, events...), nil
 		default:
@@ -118,47 +126,63 @@ func (b *Book) Answer(ctx context.Context, id ID, in Answer) (Result, error) {
 	return out, nil
 }
 
-// mayTry says Right if an answer for the factor is looked at now.
-func (a *Account) mayTry(f policy.Factor, now time.Time) Result {
-	spent := a.Failures[f]
-	switch {
-	case spent == nil:
-		return Result{Verdict: Right}
-	case spent.Disabled:
-		return Result{Verdict: Disabled}
-	case now.Before(spent.NotBefore):
-		return Result{Verdict: TryLater, RetryAt: spent.NotBefore}
-	default:
-		return Result{Verdict: Right}
+// passed does what follows a right answer, which check has consumed.
+func (b *Book) passed(id ID, a *Account, in Answer, asker Asker, d drawn) (Result, []audit.Event) {
+	now := b.now()
+	out := Result{Verdict: Right}
+	var events []audit.Event
+	kind := KindPassed
+	switch spent := a.spent(asker.Browser)[in.Factor]; {
+	case in.Factor == policy.RecoveryKey:
+		// Whoever lost the other factors may have lost more: everything that was opened
+		// before ends, and the challenge goes on in the new epoch.
+		kind = KindKeyUsed
+		since := a.Recovery.Since
+		out.RecoveryKey = b.issue(id, a, d)
+		if a.Frozen != nil {
+			// Only a key from before the change that was objected to gets here, and the one
+			// in its place goes to the same hands: it must lift the freeze as well.
+			a.Recovery.Since = since
+		}
+		a.Recovered, a.Changed[policy.CauseRecovery] = now, now
+		a.revoke()
+		events = append(events, audit.Event{Name: audit.RecoveryKeyUsed, Challenge: in.Challenge},
+			audit.Event{Name: audit.RecoveryKeyIssued}, audit.Event{Name: audit.AccountGrantsRevoked})
+	case in.Trust && asker.Browser != "" && a.trust(asker.Browser, in.Client, now):
+		kind = KindDeviceTrusted
+		events = append(events, audit.Event{Name: audit.DeviceTrusted})
+	case spent != nil && spent.InARow >= FreeAttempts && a.Device(asker.Browser) == nil:
+		// A success after failures (OWASP ASVS 6.3.5).
+		kind = KindFailures
 	}
+	delete(a.spent(asker.Browser), in.Factor)
+	a.note(kind, in.Client, asker.Browser, now)
+	if kind != KindPassed {
+		out.Alerts = []Alert{a.alert(id, kind, d, now)}
+	}
+	out.Epoch = a.Epoch
+	return out, events
 }
 
 // check compares the code and, where it is right, marks it as used in a.
 func (b *Book) check(id ID, a *Account, in Answer, now time.Time) Verdict {
 	switch in.Factor {
 	case policy.TOTP:
-		e := a.Enrolment(policy.TOTP)
-		if e == nil {
-			return Unusable
-		}
-		step, result := factor.VerifyTOTP(e.Secret, in.Code, now, in.Skew, e.LastStep)
-		switch result {
-		case factor.Right:
-			e.LastStep = step
-			return Right
-		case factor.Used:
-			return Used
-		default:
-			return Wrong
-		}
+		return a.checkTOTP(in, now)
 	case policy.SMS:
 		// The code belongs to the challenge: dropping the challenge consumes it.
-		if in.Expected != "" && factor.VerifySMSCode(in.Expected, in.Code) {
-			return Right
+		if in.Expected == "" || !factor.VerifySMSCode(in.Expected, in.Code) {
+			return Wrong
 		}
-		return Wrong
+		if e := a.Enrolment(policy.SMS); e != nil {
+			if !a.counts(e.Since) {
+				return Unusable
+			}
+			e.Used = now
+		}
+		return Right
 	case policy.RecoveryKey:
-		if a.Recovery == nil {
+		if !a.has(policy.RecoveryKey) {
 			return Unusable
 		}
 		key, err := factor.ParseRecoveryKey(in.Code)
@@ -171,26 +195,29 @@ func (b *Book) check(id ID, a *Account, in Answer, now time.Time) Verdict {
 	}
 }
 
-// spend counts one wrong answer for a factor.
-func (a *Account) spend(f policy.Factor, now time.Time) []audit.Event {
-	spent := a.Failures[f]
-	if spent == nil {
-		spent = new(Failures)
-		a.Failures[f] = spent
+// checkTOTP compares the code with those of all authenticators, in the same time
+// whichever has it. A wrong one has failed at every one of them, so they share their
+// budget.
+func (a *Account) checkTOTP(in Answer, now time.Time) Verdict {
+	if !a.has(policy.TOTP) {
+		return Unusable
 	}
-	spent.InARow++
-	if over := spent.InARow - FreeAttempts; over >= 0 {
-		delay := MaxDelay
-		if over < 7 { // 30 s · 2⁷ is over an hour
-			delay = min(MinDelay<<over, MaxDelay)
+	verdict := Wrong
+	for i := range a.Enrolments {
+		e := &a.Enrolments[i]
+		if e.Factor != policy.TOTP || !a.counts(e.Since) {
+			continue
 		}
-		spent.NotBefore = now.Add(delay)
+		step, result := factor.VerifyTOTP(e.Secret, in.Code, now, in.Skew, e.LastStep)
+		switch {
+		case result == factor.Right && verdict != Right:
+			e.LastStep, e.Used = step, now
+			verdict = Right
+		case result == factor.Used && verdict == Wrong:
+			verdict = Used
+		}
 	}
-	if spent.InARow >= DisableAfter && !spent.Disabled {
-		spent.Disabled = true
-		return []audit.Event{{Name: audit.EnrolmentDisabled, Factor: string(f)}}
-	}
-	return nil
+	return verdict
 }
 
 // recoveryMAC is the keyed hash under which a recovery key is kept. It covers

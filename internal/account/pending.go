@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/stepgate/stepgate/internal/audit"
@@ -46,7 +47,8 @@ type Opened struct {
 
 // Open returns the open challenge for an interruption, or opens one. The same
 // interruption finds the same challenge however often and however parallel it
-// comes. Beyond MaxPending the oldest gives way; no budget is reset by that.
+// comes. Beyond MaxPending the oldest gives way, in trusted browsers and in others
+// apart; no budget is reset by that.
 func (b *Book) Open(ctx context.Context, id ID, in Interruption) (Opened, error) {
 	var out Opened
 	err := b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
@@ -67,8 +69,14 @@ func (b *Book) Open(ctx context.Context, id ID, in Interruption) (Opened, error)
 				drop(p)
 			}
 		}
-		for len(a.Pending) >= MaxPending {
-			drop(a.Pending[0])
+		// What is open in trusted browsers does not give way to what others open.
+		trusted := a.Device(in.Browser) != nil
+		for {
+			same := slices.DeleteFunc(slices.Clone(a.Pending), func(p Pending) bool { return (a.Device(p.Browser) != nil) != trusted })
+			if len(same) < MaxPending {
+				break
+			}
+			drop(same[0])
 		}
 		out.New = true
 		out.Pending = Pending{
@@ -101,13 +109,16 @@ func (a *Account) find(in Interruption, now time.Time) *Pending {
 
 // CloseChallenge drops an open challenge: no answer to it is looked at any more. name
 // says why; closing what is not open writes nothing.
-func (b *Book) CloseChallenge(ctx context.Context, id ID, challenge string, name audit.Name) error {
+func (b *Book) CloseChallenge(ctx context.Context, id ID, challenge string, name audit.Name, c Client) error {
 	return b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
 		p := a.pending(challenge)
 		if p == nil {
 			return nil, errUnchanged
 		}
 		event := audit.Event{Name: name, Challenge: challenge, Rule: p.Rules}
+		if name == audit.ChallengeReported {
+			a.note(KindNotMe, c, p.Browser, b.now())
+		}
 		a.dropPending(challenge)
 		return []audit.Event{event}, nil
 	})

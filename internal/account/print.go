@@ -57,13 +57,31 @@ func (r Result) Format(f fmt.State, _ rune) { show(f, r) }
 func (r Result) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
 // String keeps set-up and recovery key out of logs.
-func (c Confirmed) String() string { return fmt.Sprintf("confirmed(verdict %d)", c.Verdict) }
+func (b Bound) String() string { return fmt.Sprintf("bound(verdict %d)", b.Verdict) }
 
 // Format keeps set-up and recovery key out of logs.
-func (c Confirmed) Format(f fmt.State, _ rune) { show(f, c) }
+func (b Bound) Format(f fmt.State, _ rune) { show(f, b) }
 
 // LogValue keeps set-up and recovery key out of logs.
-func (c Confirmed) LogValue() slog.Value { return slog.StringValue(c.String()) }
+func (b Bound) LogValue() slog.Value { return slog.StringValue(b.String()) }
+
+// String keeps the code out of logs.
+func (s SetupSend) String() string { return fmt.Sprintf("set-up send(granted %t)", s.Granted) }
+
+// Format keeps the code out of logs.
+func (s SetupSend) Format(f fmt.State, _ rune) { show(f, s) }
+
+// LogValue keeps the code out of logs.
+func (s SetupSend) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// String keeps link and phones out of logs.
+func (a Alert) String() string { return "alert(" + string(a.Kind) + ")" }
+
+// Format keeps link and phones out of logs.
+func (a Alert) Format(f fmt.State, _ rune) { show(f, a) }
+
+// LogValue keeps link and phones out of logs.
+func (a Alert) LogValue() slog.Value { return slog.StringValue(a.String()) }
 
 // show writes what String says, whatever the verb: most would show the bytes of
 // the fields.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/stepgate/stepgate/internal/audit"
@@ -12,34 +14,6 @@ import (
 	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/sms"
 )
-
-// Change says under whose hands a factor changes.
-type Change struct {
-	// Binding and Browser as in Pending: a set-up can only be confirmed from the
-	// session and browser that began it.
-	Binding, Browser string
-	// Proved tells that a current factor, or the phone that the site knows, was
-	// shown for this change, while the account was in Epoch. Without it the account
-	// must have no factor at all.
-	Proved bool
-	Epoch  uint64
-	// Hold is how long a cooling-off time lasts that follows an unproved binding.
-	Hold time.Duration
-}
-
-// ErrNotProved says that a factor would have changed without a current one
-// (invariant I6).
-var ErrNotProved = errors.New("changing a factor without a current one")
-
-// may reports whether the change is allowed for the account as it is now, inside
-// the update that makes it: between the challenge and now another factor may
-// have been bound.
-func (c Change) may(a *Account) bool {
-	if c.Proved {
-		return c.Epoch == a.Epoch
-	}
-	return !a.Enrolled()
-}
 
 // BeginTOTP draws a new authenticator secret and keeps it until it is confirmed.
 // It takes the place of a set-up under way.
@@ -51,10 +25,79 @@ func (b *Book) BeginTOTP(ctx context.Context, id ID, c Change) (*Setup, error) {
 	return b.begin(ctx, id, c, Setup{Factor: policy.TOTP, Secret: secret})
 }
 
-// BeginSMS keeps a phone number until the code that goes to it is confirmed. It
-// takes the place of a set-up under way.
-func (b *Book) BeginSMS(ctx context.Context, id ID, c Change, phone sms.Number) (*Setup, error) {
-	return b.begin(ctx, id, c, Setup{Factor: policy.SMS, Phone: phone, Key: b.ring.Current()})
+// BeginSMS keeps a phone number until the code that goes to it is confirmed, and
+// reserves the SMS with the first one. It takes the place of a set-up under way.
+func (b *Book) BeginSMS(ctx context.Context, id ID, c Change, phone sms.Number) (SetupSend, error) {
+	s := Setup{Factor: policy.SMS, Phone: phone}
+	s.Reserve(b.ring, b.now(), true)
+	begun, err := b.begin(ctx, id, c, s)
+	if err != nil {
+		return SetupSend{}, err
+	}
+	return b.withCode(SetupSend{Setup: begun, Granted: true})
+}
+
+// SetupSend is an SMS of a set-up.
+type SetupSend struct {
+	// Setup as it is now; nil if it is not there any more.
+	Setup *Setup
+	// Granted tells that the caller, and nobody else, is to send Code now.
+	Granted  bool
+	Code     string
+	Validity time.Duration
+}
+
+// ResendSetup reserves another SMS of a set-up, from where it was begun.
+func (b *Book) ResendSetup(ctx context.Context, id ID, c Change, setup string) (SetupSend, error) {
+	var out SetupSend
+	err := b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
+		out = SetupSend{}
+		s := a.setup(c, setup)
+		if s == nil || s.Factor != policy.SMS {
+			return nil, errUnchanged
+		}
+		out.Setup = s
+		if out.Granted = s.Reserve(b.ring, b.now(), false); !out.Granted {
+			return nil, errUnchanged
+		}
+		return nil, nil
+	})
+	if err != nil {
+		return SetupSend{}, fmt.Errorf("reserving set-up code: %w", err)
+	}
+	return b.withCode(out)
+}
+
+func (b *Book) withCode(s SetupSend) (SetupSend, error) {
+	if !s.Granted {
+		return s, nil
+	}
+	var err error
+	if s.Code, err = b.setupCode(s.Setup); err != nil {
+		return SetupSend{}, err
+	}
+	s.Validity = min(s.Setup.Validity(b.now()), s.Setup.Expires.Sub(b.now()))
+	return s, nil
+}
+
+// LoseSetupSMS notes that the last reserved SMS of a set-up was not handed to a
+// provider.
+func (b *Book) LoseSetupSMS(ctx context.Context, id ID, setup string) error {
+	return b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
+		if a.Setup == nil || a.Setup.ID != setup {
+			return nil, errUnchanged
+		}
+		a.Setup.Lose()
+		return nil, nil
+	})
+}
+
+// setup returns the set-up under way if it was begun where the change is made.
+func (a *Account) setup(c Change, id string) *Setup {
+	if s := a.Setup; s != nil && s.ID == id && s.Binding == c.Binding && s.Browser == c.Browser {
+		return s
+	}
+	return nil
 }
 
 func (b *Book) begin(ctx context.Context, id ID, c Change, s Setup) (*Setup, error) {
@@ -62,15 +105,18 @@ func (b *Book) begin(ctx context.Context, id ID, c Change, s Setup) (*Setup, err
 	if s.ID, err = newID(b.rand); err != nil {
 		return nil, err
 	}
-	s.Binding, s.Browser, s.Unproved = c.Binding, c.Browser, !c.Proved
+	s.Binding, s.Browser, s.Proof = c.Binding, c.Browser, c.Proof
 	s.Expires = b.now().Add(SetupLifetime)
 	err = b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
-		if !c.may(a) {
+		if !c.mayBind(a) {
 			return nil, ErrNotProved
+		}
+		if s.Factor == policy.TOTP && s.Proof != ProofRecovery && a.Full() {
+			return nil, ErrFull
 		}
 		kept := s
 		a.Setup = &kept
-		return []audit.Event{{Name: audit.EnrolmentBegun, Factor: string(s.Factor)}}, nil
+		return []audit.Event{{Name: audit.EnrolmentBegun, Factor: string(s.Factor), Reason: string(s.Proof)}}, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("beginning set-up: %w", err)
@@ -78,46 +124,54 @@ func (b *Book) begin(ctx context.Context, id ID, c Change, s Setup) (*Setup, err
 	return &s, nil
 }
 
-// SetupCode returns the SMS code of a set-up.
-func (b *Book) SetupCode(s *Setup) (string, error) {
+// setupCode returns the SMS code of a set-up.
+func (b *Book) setupCode(s *Setup) (string, error) {
 	key, err := b.ring.Key(s.Key, seal.Code)
 	if err != nil {
 		return "", fmt.Errorf("deriving set-up code: %w", err)
 	}
-	return factor.SMSCode(key, "setup/"+s.ID, 0, s.Phone.E164()), nil
+	return factor.SMSCode(key, "setup/"+s.ID, s.Generation, s.Phone.E164()), nil
 }
 
-// Confirmed is the outcome of Confirm.
-type Confirmed struct {
+// Bound is the outcome of a binding.
+type Bound struct {
 	Verdict Verdict
 	// AttemptsLeft goes with Wrong.
 	AttemptsLeft int
 	// Setup is the set-up as it is now, for the page; nil with Gone and UsedUp.
 	Setup *Setup
-	// RecoveryKey is the account's new recovery key, to be shown once.
+	// RecoveryKey is the account's new recovery key, to be shown once; empty where it
+	// had one, which stays.
 	RecoveryKey string
+	// Kind and Alert tell what was done, with Right.
+	Kind  Kind
+	Alert Alert
 }
 
-// Confirm binds the factor that is being set up, if the code is right. The new
-// factor takes the place of the old ones in the same write, a new recovery key
-// with it, and all grants end: a crash leaves either the old factors or the new
-// one (invariants I6 and I7).
-func (b *Book) Confirm(ctx context.Context, id ID, c Change, setup, code string) (Confirmed, error) {
-	next, err := factor.NewRecoveryKey(b.rand)
+// Confirm binds the factor that is being set up, if the code is right. Whatever it
+// takes the place of ends in the same write, and so do all grants: a crash leaves
+// either the old factors or the new one (invariants I6 and I7). name is what the
+// player calls an authenticator.
+func (b *Book) Confirm(ctx context.Context, id ID, c Change, setup, code, name string) (Bound, error) {
+	d, err := b.draw()
 	if err != nil {
-		return Confirmed{}, err
+		return Bound{}, err
 	}
-	var out Confirmed
+	enrolment, err := newID(b.rand)
+	if err != nil {
+		return Bound{}, err
+	}
+	var out Bound
 	err = b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
-		out = Confirmed{}
-		s := a.Setup
-		if s == nil || s.ID != setup || s.Binding != c.Binding || s.Browser != c.Browser {
+		out = Bound{}
+		s := a.setup(c, setup)
+		if s == nil {
 			return nil, errUnchanged
 		}
 		c := c
 		// A set-up ends with its epoch, so what was proved for it still is.
-		c.Proved, c.Epoch = !s.Unproved, a.Epoch
-		if !c.may(a) {
+		c.Proof, c.Epoch = s.Proof, a.Epoch
+		if !c.mayBind(a) {
 			return nil, ErrNotProved
 		}
 		now := b.now()
@@ -133,20 +187,36 @@ func (b *Book) Confirm(ctx context.Context, id ID, c Change, setup, code string)
 		}
 		if !right {
 			s.Wrong++
-			out = Confirmed{Verdict: Wrong, AttemptsLeft: AttemptsPerChallenge - s.Wrong, Setup: s}
+			out = Bound{Verdict: Wrong, AttemptsLeft: AttemptsPerChallenge - s.Wrong, Setup: s}
 			if s.Wrong >= AttemptsPerChallenge {
 				a.Setup = nil
-				out = Confirmed{Verdict: UsedUp}
+				out = Bound{Verdict: UsedUp}
 			}
 			return []audit.Event{{Name: audit.ChallengeWrong, Factor: string(s.Factor), Reason: "setup"}}, nil
 		}
-		out = Confirmed{Verdict: Right, Setup: s, RecoveryKey: next.Text()}
-		return b.bind(id, a, c, Enrolment{Factor: s.Factor, Secret: s.Secret, Phone: s.Phone, Since: now, LastStep: step}, next), nil
+		e := Enrolment{
+			ID: enrolment, Factor: s.Factor, Name: shortened(name), Secret: s.Secret, Phone: s.Phone, Since: now, LastStep: step,
+		}
+		var events []audit.Event
+		if out, events, err = b.bind(id, a, c, e, d); err != nil {
+			return nil, err
+		}
+		out.Setup = s
+		return events, nil
 	})
 	if err != nil {
-		return Confirmed{}, fmt.Errorf("confirming set-up: %w", err)
+		return Bound{}, fmt.Errorf("confirming set-up: %w", err)
 	}
 	return out, nil
+}
+
+// shortened cuts a name that was made longer than a page lets it be.
+func shortened(name string) string {
+	name = strings.TrimSpace(strings.ToValidUTF8(name, ""))
+	if r := []rune(name); len(r) > MaxName {
+		name = strings.TrimSpace(string(r[:MaxName]))
+	}
+	return name
 }
 
 func (b *Book) checkSetup(s *Setup, code string, now time.Time) (step int64, right bool, err error) {
@@ -154,93 +224,100 @@ func (b *Book) checkSetup(s *Setup, code string, now time.Time) (step int64, rig
 		step, result := factor.VerifyTOTP(s.Secret, code, now, 1, 0)
 		return step, result == factor.Right, nil
 	}
-	want, err := b.SetupCode(s)
-	if err != nil {
+	want, err := b.setupCode(s)
+	if err != nil || s.CodeExpired(now) {
 		return 0, false, err
 	}
 	return 0, factor.VerifySMSCode(want, code), nil
 }
 
 // BindPhone binds a phone that the player has just shown to hold, by a code that
-// was sent to it for this very change. It returns the new recovery key.
-func (b *Book) BindPhone(ctx context.Context, id ID, c Change, phone sms.Number) (recoveryKey string, err error) {
-	next, err := factor.NewRecoveryKey(b.rand)
+// was sent to it for this very change.
+func (b *Book) BindPhone(ctx context.Context, id ID, c Change, phone sms.Number) (Bound, error) {
+	d, err := b.draw()
 	if err != nil {
-		return "", err
+		return Bound{}, err
 	}
-	err = b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
-		if !c.Proved || !c.may(a) {
+	enrolment, err := newID(b.rand)
+	if err != nil {
+		return Bound{}, err
+	}
+	var out Bound
+	err = b.update(ctx, id, func(a *Account) (events []audit.Event, err error) {
+		if c.Proof != ProofPhone || !c.mayBind(a) {
 			return nil, ErrNotProved
 		}
-		return b.bind(id, a, c, Enrolment{Factor: policy.SMS, Phone: phone, Since: b.now()}, next), nil
+		out, events, err = b.bind(id, a, c, Enrolment{ID: enrolment, Factor: policy.SMS, Phone: phone, Since: b.now()}, d)
+		return events, err
 	})
 	if err != nil {
-		return "", fmt.Errorf("binding phone: %w", err)
+		return Bound{}, fmt.Errorf("binding phone: %w", err)
 	}
-	return next.Text(), nil
+	return out, nil
 }
 
-func (b *Book) bind(id ID, a *Account, c Change, e Enrolment, recovery factor.RecoveryKey) []audit.Event {
-	var events []audit.Event
-	for _, old := range a.Enrolments {
-		events = append(events, audit.Event{Name: audit.EnrolmentRemoved, Factor: string(old.Factor), Reason: "replaced"})
+// bind binds a factor for which everything was shown. A phone takes the place of
+// all that was there. An authenticator takes that of a phone, and stands beside
+// other authenticators, unless the recovery key was used: then those are lost.
+func (b *Book) bind(id ID, a *Account, c Change, e Enrolment, d drawn) (Bound, []audit.Event, error) {
+	before := slices.Clone(a.Enrolments)
+	beside := e.Factor == policy.TOTP && c.Proof != ProofRecovery
+	if beside && a.Full() {
+		return Bound{}, nil, ErrFull
 	}
-	a.Enrolments = []Enrolment{e}
-	a.Recovery = &Recovery{MAC: b.recoveryMAC(id, recovery), Since: e.Since}
+	var events []audit.Event
+	a.Enrolments = slices.DeleteFunc(a.Enrolments, func(old Enrolment) bool {
+		if beside && old.Factor == policy.TOTP {
+			return false
+		}
+		events = append(events, audit.Event{Name: audit.EnrolmentRemoved, Factor: string(old.Factor), Reason: "replaced"})
+		return true
+	})
+	a.Enrolments = append(a.Enrolments, e)
+	out := Bound{Verdict: Right, Kind: kindOf(before, e)}
+	events = append(events,
+		audit.Event{Name: audit.EnrolmentBound, Factor: string(e.Factor), Reason: string(c.Proof)},
+		audit.Event{Name: audit.AccountGrantsRevoked})
+	if a.Recovery == nil {
+		out.RecoveryKey = b.issue(id, a, d)
+		a.clear(policy.RecoveryKey)
+		events = append(events, audit.Event{Name: audit.RecoveryKeyIssued})
+	}
+	cause := policy.CauseFactorChange
+	if len(before) == 0 {
+		cause = policy.CauseFirstEnrolment
+	}
+	a.Changed[cause] = e.Since
+	a.Recovered = time.Time{}
 	// A factor that is bound anew starts with a clean budget (NIST SP 800-63B-4
 	// section 3.2.2); the way here led through a current factor, if there was one.
-	delete(a.Failures, e.Factor)
-	delete(a.Failures, policy.RecoveryKey)
+	a.clear(e.Factor)
 	a.revoke()
-	events = append(events,
-		audit.Event{Name: audit.EnrolmentBound, Factor: string(e.Factor)},
-		audit.Event{Name: audit.RecoveryKeyIssued},
-		audit.Event{Name: audit.AccountGrantsRevoked})
-	if !c.Proved && c.Hold > 0 {
+	if c.Proof == ProofNone && c.Hold > 0 {
 		a.HeldUntil = e.Since.Add(c.Hold)
-		events = append(events, audit.Event{Name: audit.AccountHeld, Reason: "first_enrolment"})
+		events = append(events, audit.Event{Name: audit.AccountHeld, Reason: string(policy.CauseFirstEnrolment)})
 	}
-	return events
+	out.Alert = b.told(id, a, before, out.Kind, c, d)
+	out.Alert.Except = e.Phone
+	return out, events, nil
 }
 
-// SwitchOff removes every factor of the account. Budgets stay: switching off and
-// on again gives nobody new attempts.
-func (b *Book) SwitchOff(ctx context.Context, id ID, c Change) error {
-	err := b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
-		if !c.Proved || !c.may(a) {
-			return nil, ErrNotProved
-		}
-		events := []audit.Event{{Name: audit.AccountSwitchedOff}, {Name: audit.AccountGrantsRevoked}}
-		for _, e := range a.Enrolments {
-			events = append(events, audit.Event{Name: audit.EnrolmentRemoved, Factor: string(e.Factor), Reason: "switched_off"})
-		}
-		a.Enrolments, a.Recovery = nil, nil
-		a.revoke()
-		return events, nil
-	})
-	if err != nil {
-		return fmt.Errorf("switching off: %w", err)
+// kindOf names a binding for the player.
+func kindOf(before []Enrolment, e Enrolment) Kind {
+	was := policy.Factor("")
+	if len(before) > 0 {
+		was = before[0].Factor
 	}
-	return nil
-}
-
-// IssueRecoveryKey replaces the account's recovery key and returns the new one,
-// to be shown once.
-func (b *Book) IssueRecoveryKey(ctx context.Context, id ID, c Change) (string, error) {
-	next, err := factor.NewRecoveryKey(b.rand)
-	if err != nil {
-		return "", err
+	switch {
+	case e.Factor == policy.SMS && was == policy.TOTP:
+		return KindSwitchedSMS
+	case e.Factor == policy.SMS && was == policy.SMS:
+		return KindSMSChanged
+	case e.Factor == policy.SMS:
+		return KindSMSAdded
+	case was == policy.SMS:
+		return KindSwitchedTOTP
+	default:
+		return KindTOTPAdded
 	}
-	err = b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
-		if !c.Proved || !c.may(a) {
-			return nil, ErrNotProved
-		}
-		a.Recovery = &Recovery{MAC: b.recoveryMAC(id, next), Since: b.now()}
-		delete(a.Failures, policy.RecoveryKey)
-		return []audit.Event{{Name: audit.RecoveryKeyIssued}}, nil
-	})
-	if err != nil {
-		return "", fmt.Errorf("issuing recovery key: %w", err)
-	}
-	return next.Text(), nil
 }

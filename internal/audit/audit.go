@@ -27,6 +27,7 @@ const (
 	RequestUnholdable  Name = "request.unholdable"  // can be neither held nor shown a page
 	RequestNoFactor    Name = "request.no_factor"   // the player has no factor that the rule accepts
 	RequestOnHold      Name = "request.on_hold"     // a cooling-off time runs
+	RequestFrozen      Name = "request.frozen"      // the player has frozen the account
 	RequestUnavailable Name = "request.unavailable" // the store or the site could not be asked
 )
 
@@ -40,6 +41,7 @@ const (
 	ChallengePassed    Name = "challenge.passed"
 	ChallengeReleased  Name = "challenge.released"
 	ChallengeCancelled Name = "challenge.cancelled"
+	ChallengeReported  Name = "challenge.reported" // cancelled: "this wasn't me"
 	ChallengeReplaced  Name = "challenge.replaced"
 	ChallengeUsedUp    Name = "challenge.used_up"
 	ChallengeTampered  Name = "challenge.tampered"
@@ -52,9 +54,16 @@ const (
 	EnrolmentBound       Name = "enrolment.bound"
 	EnrolmentRemoved     Name = "enrolment.removed"
 	EnrolmentDisabled    Name = "enrolment.disabled"
+	EnrolmentUnlocked    Name = "enrolment.unlocked"
 	RecoveryKeyIssued    Name = "recovery_key.issued"
 	RecoveryKeyUsed      Name = "recovery_key.used"
 	AccountHeld          Name = "account.held"
+	AccountFrozen        Name = "account.frozen"
+	AccountLifted        Name = "account.lifted"
+	AccountNotified      Name = "account.notified"     // told of a change on another channel
+	AccountNotNotified   Name = "account.not_notified" // and that failed, or there is none
+	DeviceTrusted        Name = "device.trusted"
+	DeviceForgotten      Name = "device.forgotten"
 	AccountSwitchedOff   Name = "account.switched_off"
 	AccountGrantsRevoked Name = "account.grants_revoked"
 )

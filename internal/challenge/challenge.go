@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/factor"
 	"github.com/stepgate/stepgate/internal/held"
 	"github.com/stepgate/stepgate/internal/seal"
@@ -36,18 +37,7 @@ const (
 	// afterlife is how long the record of an ended challenge tells what became of
 	// it.
 	afterlife = 10 * time.Minute
-	// CodeLifetime is how long an SMS code is good for (NIST SP 800-63B-4 section
-	// 3.1.3.2 allows ten minutes).
-	CodeLifetime = 5 * time.Minute
-	// MaxSends is how many SMS one challenge causes at most.
-	MaxSends = 3
-	// sameCode is how much life a code must have left to be sent again.
-	sameCode = 90 * time.Second
 )
-
-// resendAfter is how long the player waits for another SMS, by how many were
-// sent.
-var resendAfter = [MaxSends - 1]time.Duration{30 * time.Second, 60 * time.Second}
 
 // ErrNotFound says that no challenge has the id, or had it lately.
 var ErrNotFound = errors.New("no such challenge")
@@ -119,17 +109,8 @@ type Challenge struct {
 	// account; otherwise it is the phone that the site knows.
 	Phone    sms.Number `json:"phone,omitempty"`
 	Enrolled bool       `json:"enrolled,omitempty"`
-	// Key is the ring key under which codes are derived, Generation counts the
-	// codes, CodeFrom is when the present one was first sent.
-	Key        seal.KeyID `json:"key"`
-	Generation int        `json:"generation,omitempty"`
-	CodeFrom   time.Time  `json:"code_from"`
-	Sends      int        `json:"sends,omitempty"`
-	LastSend   time.Time  `json:"last_send"`
-	// NotSent tells that the last SMS was not handed to a provider. Lost counts the
-	// sends that carried no code of the present generation to a provider.
-	NotSent bool `json:"not_sent,omitempty"`
-	Lost    int  `json:"lost,omitempty"`
+	// Sending is where the sending of the SMS code stands.
+	delivery.Sending
 }
 
 // State returns where the challenge stands at a time.
@@ -158,22 +139,6 @@ func (c *Challenge) Accepts(f policy.Factor) bool {
 		}
 	}
 	return false
-}
-
-// ResendAt returns from when another SMS may be asked for; zero if none may.
-func (c *Challenge) ResendAt() time.Time {
-	if c.Sends >= MaxSends || c.Sends == 0 {
-		return time.Time{}
-	}
-	return c.LastSend.Add(resendAfter[c.Sends-1])
-}
-
-// Sent reports whether an SMS with the present code may have reached the player.
-func (c *Challenge) Sent() bool { return c.Sends > c.Lost }
-
-// CodeExpired reports whether the SMS code that was sent is too old.
-func (c *Challenge) CodeExpired(now time.Time) bool {
-	return c.Sends > 0 && !now.Before(c.CodeFrom.Add(CodeLifetime))
 }
 
 // Book keeps the challenges. It is safe for concurrent use.

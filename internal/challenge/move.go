@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/stepgate/stepgate/internal/held"
-	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/policy"
 )
 
@@ -79,28 +78,7 @@ func (b *Book) EnsureSent(ctx context.Context, c *Challenge) (Send, error) {
 // now.
 func (b *Book) reserve(c *Challenge, first bool) bool {
 	now := b.now()
-	switch {
-	case c.State(now) != Pending, !c.Accepts(policy.SMS), c.Sends >= MaxSends,
-		first && c.Sends > 0,
-		c.Sends > 0 && now.Before(c.ResendAt()):
-		return false
-	}
-	// The same code while it has life left: a message that comes late is still
-	// good, and a duplicate does no harm.
-	_, err := b.ring.Key(c.Key, seal.Code)
-	retired := errors.Is(err, seal.ErrUnknownKey)
-	if retired {
-		c.Key = b.ring.Current()
-	}
-	if c.Sends == 0 {
-		c.CodeFrom = now
-	} else if retired || c.CodeFrom.Add(CodeLifetime).Sub(now) < sameCode {
-		c.Generation++
-		c.CodeFrom, c.Lost = now, c.Sends
-	}
-	c.Sends++
-	c.LastSend, c.NotSent = now, false
-	return true
+	return c.State(now) == Pending && c.Accepts(policy.SMS) && c.Reserve(b.ring, now, first)
 }
 
 // withCode completes a send that was granted.
@@ -112,7 +90,7 @@ func (b *Book) withCode(s Send) (Send, error) {
 	if s.Code, err = b.code(s.Challenge); err != nil {
 		return Send{}, err
 	}
-	s.Validity = min(CodeLifetime-b.now().Sub(s.Challenge.CodeFrom), s.Challenge.Expires.Sub(b.now()))
+	s.Validity = min(s.Challenge.Sending.Validity(b.now()), s.Challenge.Expires.Sub(b.now()))
 	return s, nil
 }
 
@@ -122,16 +100,15 @@ func (b *Book) MarkNotSent(ctx context.Context, id string) (*Challenge, error) {
 		if c == nil {
 			return nil, ErrNotFound
 		}
-		c.NotSent = true
-		c.Lost++
+		c.Lose()
 		return c, nil
 	})
 }
 
 // Pass moves a pending challenge to passed, after the account has said that the
-// answer is right. release moves it on to released in the same step and gives
+// answer is right and is in the given epoch. release moves it on to released in the same step and gives
 // back what it held. It reports whether it was this call that moved it.
-func (b *Book) Pass(ctx context.Context, id string, by policy.Factor, release bool) (c *Challenge, request *held.Request, moved bool, err error) {
+func (b *Book) Pass(ctx context.Context, id string, by policy.Factor, epoch uint64, release bool) (c *Challenge, request *held.Request, moved bool, err error) {
 	c, err = b.update(ctx, id, func(c *Challenge) (*Challenge, error) {
 		moved, request = false, nil
 		if c == nil {
@@ -142,7 +119,7 @@ func (b *Book) Pass(ctx context.Context, id string, by policy.Factor, release bo
 			return c, errUnchanged
 		}
 		moved = true
-		c.Moved, c.PassedBy, c.PassedAt = Passed, by, now
+		c.Moved, c.PassedBy, c.PassedAt, c.Epoch = Passed, by, now, epoch
 		if release {
 			c.Moved, request, c.Held = Released, c.Held, nil
 		}

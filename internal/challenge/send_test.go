@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stepgate/stepgate/internal/challenge"
+	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/policy"
 )
 
@@ -82,8 +83,8 @@ func TestSMSAreSentAgainAfterAWaitAndThreeTimesAtMost(t *testing.T) {
 			t.Errorf("step %d: ResendAt() = %s at %s", i, at, w.clock.now())
 		}
 	}
-	if sends != challenge.MaxSends {
-		t.Errorf("%d SMS, want %d", sends, challenge.MaxSends)
+	if sends != delivery.MaxSends {
+		t.Errorf("%d SMS, want %d", sends, delivery.MaxSends)
 	}
 }
 
@@ -109,15 +110,15 @@ func TestAResendCarriesTheSameCodeWhileThatHasLifeLeft(t *testing.T) {
 	}{
 		{"soon", 30 * time.Second, true, 270 * time.Second},
 		{"90 seconds left", 210 * time.Second, true, 90 * time.Second},
-		{"a moment less", 210*time.Second + 1, false, challenge.CodeLifetime},
+		{"a moment less", 210*time.Second + 1, false, delivery.CodeLifetime},
 		{"expired, and the challenge ends before the new code would", 6 * time.Minute, false, 4 * time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			c := w.pending()
 			first := w.reserve(c.ID, true)
-			if first.Validity != challenge.CodeLifetime {
-				t.Errorf("the first code is good for %s, want %s", first.Validity, challenge.CodeLifetime)
+			if first.Validity != delivery.CodeLifetime {
+				t.Errorf("the first code is good for %s, want %s", first.Validity, delivery.CodeLifetime)
 			}
 			w.clock.add(tt.after)
 			again := w.reserve(c.ID, false)

@@ -34,10 +34,12 @@ const (
 	Recovery Purpose = "recovery"
 	// SupportPass hashes support passes.
 	SupportPass Purpose = "support_pass"
+	// Notice signs the links of notices.
+	Notice Purpose = "notice"
 )
 
 // purposes are all of them: each has a key made for it when a ring is.
 var purposes = []Purpose{
 	Cookie, Code, Sealing,
-	Subject, Alias, Counter, Binding, Browser, Digest, Recovery, SupportPass,
+	Subject, Alias, Counter, Binding, Browser, Digest, Recovery, SupportPass, Notice,
 }

@@ -1,0 +1,73 @@
+package account
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stepgate/stepgate/policy"
+)
+
+// Trusted devices; design.md section 9.
+const (
+	// TrustLifetime is how long a browser is trusted.
+	TrustLifetime = 30 * 24 * time.Hour
+	// MaxDevices is how many browsers an account trusts; the oldest gives way.
+	MaxDevices = 10
+)
+
+// Client is where somebody was, in words that a player understands. It is what the
+// browser says of itself and proves nothing.
+type Client struct {
+	// Browser and System are proper names, "Chrome" and "Android"; each may be empty.
+	Browser string `json:"browser,omitempty"`
+	System  string `json:"system,omitempty"`
+	// Address is the client's address, or empty.
+	Address string `json:"address,omitempty"`
+}
+
+// Device is a browser that the player trusts: it has passed a challenge, and its
+// owner has said so. It has budgets of its own, and counts as no factor (NIST SP
+// 800-63B-4 section 5.1).
+type Device struct {
+	// ID is the keyed hash of the browser's secret.
+	ID     string    `json:"id"`
+	Client Client    `json:"client"`
+	Since  time.Time `json:"since"`
+	Until  time.Time `json:"until"`
+	// Failures are what was spent in this browser.
+	Failures map[policy.Factor]*Failures `json:"failures,omitempty"`
+}
+
+// Device returns the trusted device of a browser, or nil.
+func (a *Account) Device(browser string) *Device {
+	if browser == "" {
+		return nil
+	}
+	for i := range a.Devices {
+		if a.Devices[i].ID == browser {
+			return &a.Devices[i]
+		}
+	}
+	return nil
+}
+
+// trust makes a browser a trusted device, or renews it, and reports whether it is a
+// new one.
+func (a *Account) trust(browser string, c Client, now time.Time) bool {
+	if d := a.Device(browser); d != nil {
+		d.Client, d.Until = c, now.Add(TrustLifetime)
+		return false
+	}
+	if len(a.Devices) >= MaxDevices {
+		oldest := 0
+		for i, d := range a.Devices {
+			if d.Until.Before(a.Devices[oldest].Until) {
+				oldest = i
+			}
+		}
+		a.Devices = slices.Delete(a.Devices, oldest, oldest+1)
+	}
+	a.Devices = append(a.Devices, Device{ID: strings.Clone(browser), Client: c, Since: now, Until: now.Add(TrustLifetime)})
+	return true
+}
