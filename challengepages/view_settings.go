@@ -3,7 +3,6 @@ package challengepages
 import (
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"html/template"
 	"strings"
 	"time"

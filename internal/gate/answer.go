@@ -22,10 +22,7 @@ import (
 // otherwise.
 func (g *Gate) answerForm(w http.ResponseWriter, r *http.Request, o own, form url.Values, next Next) error {
 	if err := g.origin.Check(r); err != nil {
-		return g.refuse(w, r, o, refusal{
-			status: http.StatusForbidden, problem: "cross-site", title: "The request came from another site",
-			page: challengepages.Outcome{Kind: challengepages.OutcomeCrossSite, Link: "/"}, event: audit.RequestCrossSite,
-		})
+		return g.refuseCrossSite(w, r, o, nil)
 	}
 	who, err := g.identify(r, o)
 	if err != nil {
@@ -56,7 +53,8 @@ func (g *Gate) answerFormAs(w http.ResponseWriter, r *http.Request, who *caller,
 	f := policy.Factor(form.Get(challengepages.FieldFactor))
 	switch form.Get(challengepages.FieldAction) {
 	case challengepages.ActionAnswer:
-		return g.answerPage(w, r, who, ch, f, form.Get(challengepages.FieldCode), next)
+		typed := answer{factor: f, code: form.Get(challengepages.FieldCode), trust: form.Get(challengepages.FieldTrust) != ""}
+		return g.answerPage(w, r, who, ch, typed, next)
 	case challengepages.ActionContinue:
 		return g.continuePage(w, r, who, ch, next)
 	case challengepages.ActionSend:
@@ -73,29 +71,40 @@ func (g *Gate) answerFormAs(w http.ResponseWriter, r *http.Request, who *caller,
 		}
 		return g.again(w, r, who, ch, shown{factor: f})
 	case challengepages.ActionCancel:
-		return g.cancelPage(w, r, who, ch, challengepages.OutcomeCancelled)
+		return g.cancelPage(w, r, who, ch, challengepages.OutcomeCancelled, audit.ChallengeCancelled)
 	case challengepages.ActionNotMe:
-		return g.cancelPage(w, r, who, ch, challengepages.OutcomeReported)
+		return g.cancelPage(w, r, who, ch, challengepages.OutcomeReported, audit.ChallengeReported)
 	default:
 		return g.page(w, r, who.own, http.StatusBadRequest, challengepages.Outcome{Kind: challengepages.OutcomeInvalidForm, Link: "/"})
 	}
 }
 
+// answer is what somebody answers to a challenge.
+type answer struct {
+	factor policy.Factor
+	code   string
+	// trust asks to trust the browser from now on.
+	trust bool
+}
+
 // try looks at one answer. What the account says is final; the challenge only
 // follows it.
-func (g *Gate) try(ctx context.Context, who *caller, ch *challenge.Challenge, f policy.Factor, code string) (account.Result, error) {
-	if !ch.Accepts(f) {
+func (g *Gate) try(r *http.Request, who *caller, ch *challenge.Challenge, given answer) (account.Result, error) {
+	if !ch.Accepts(given.factor) {
 		return account.Result{Verdict: account.Unusable}, nil
 	}
-	b := who.backend
-	answer := account.Answer{Challenge: ch.ID, Factor: f, Code: code, Skew: g.skew}
+	ctx, b, f := r.Context(), who.backend, given.factor
+	answer := account.Answer{
+		Challenge: ch.ID, Factor: f, Purpose: purposeOf(ch.Rules[0]), Code: given.code, Skew: g.skew,
+		Trust: given.trust && ch.Browser != "", Client: g.clientOf(r),
+	}
 	if f != policy.RecoveryKey {
-		normal, ok := factor.NormalizeCode(code)
+		normal, ok := factor.NormalizeCode(given.code)
 		if !ok {
 			return g.malformed(ctx, who, ch)
 		}
 		answer.Code = normal
-	} else if _, err := factor.ParseRecoveryKey(code); err != nil {
+	} else if _, err := factor.ParseRecoveryKey(given.code); err != nil {
 		return g.malformed(ctx, who, ch)
 	}
 	if f == policy.SMS {
@@ -144,17 +153,19 @@ func (g *Gate) observeAnswer(r *http.Request, who *caller, ch *challenge.Challen
 	}
 }
 
-func (g *Gate) answerPage(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, f policy.Factor, code string, next Next) error {
+func (g *Gate) answerPage(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, given answer, next Next) error {
+	f := given.factor
 	if ch.State(g.Now()) != challenge.Pending {
 		return g.again(w, r, who, ch, shown{})
 	}
-	if strings.TrimSpace(code) == "" {
+	if strings.TrimSpace(given.code) == "" {
 		return g.again(w, r, who, ch, shown{factor: f, problem: challengepages.ProblemEmptyCode})
 	}
-	result, err := g.try(r.Context(), who, ch, f, code)
+	result, err := g.try(r, who, ch, given)
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
+	defer g.tell(w, r, who, result.Alerts...)
 	g.observeAnswer(r, who, ch, f, result.Verdict)
 	again := shown{factor: f, retryAt: result.RetryAt}
 	switch result.Verdict {
@@ -175,7 +186,7 @@ func (g *Gate) answerPage(w http.ResponseWriter, r *http.Request, who *caller, c
 			return g.unavailable(w, r, who.own, err)
 		}
 	case account.Disabled:
-		return g.page(w, r, who.own, http.StatusForbidden, challengepages.Outcome{Kind: challengepages.OutcomeFactorsDisabled, Link: "/"})
+		return g.page(w, r, who.own, http.StatusForbidden, challengepages.Outcome{Kind: challengepages.OutcomeFactorsDisabled, Link: g.settingsURL()})
 	case account.Unusable:
 		again.factor = ""
 	}
@@ -188,7 +199,7 @@ func (g *Gate) passPage(w http.ResponseWriter, r *http.Request, who *caller, ch 
 	// A new recovery key is shown before anything else, or it would be lost.
 	showKey := result.RecoveryKey != ""
 	goesOn := ch.Held != nil || ch.Return != ""
-	ch, request, moved, err := who.backend.Challenges.Pass(r.Context(), ch.ID, f, goesOn && !showKey)
+	ch, request, moved, err := who.backend.Challenges.Pass(r.Context(), ch.ID, f, result.Epoch, goesOn && !showKey)
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
@@ -197,7 +208,7 @@ func (g *Gate) passPage(w http.ResponseWriter, r *http.Request, who *caller, ch 
 	}
 	if showKey {
 		return g.page(w, r, who.own, http.StatusOK, challengepages.RecoveryKey{
-			Key: result.RecoveryKey, Used: true, Action: g.target(r), Method: "post",
+			Key: result.RecoveryKey, Used: true, Held: ch.Held != nil, Action: g.target(r), Settings: g.settingsURL(), Now: g.Now(),
 			Hidden: []challengepages.Hidden{
 				{Name: challengepages.FieldChallenge, Value: ch.ID},
 				{Name: challengepages.FieldAction, Value: challengepages.ActionContinue},
@@ -209,6 +220,9 @@ func (g *Gate) passPage(w http.ResponseWriter, r *http.Request, who *caller, ch 
 
 // continuePage goes on after the new recovery key was shown.
 func (g *Gate) continuePage(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, next Next) error {
+	if err := who.backend.Accounts.KeepRecoveryKey(r.Context(), who.id); err != nil {
+		return g.unavailable(w, r, who.own, err)
+	}
 	if ch.Held == nil && ch.Return == "" {
 		return g.again(w, r, who, ch, shown{})
 	}
@@ -237,8 +251,14 @@ func (g *Gate) complete(w http.ResponseWriter, r *http.Request, who *caller, ch 
 		ctx := context.WithValue(r.Context(), releaseKey{}, &release{challenge: ch, own: who.own})
 		return next.Release(w, restored.WithContext(ctx))
 	case sameSitePath(ch.Return):
+		to := ch.Return
+		if ch.PassedBy == policy.RecoveryKey {
+			// Nothing is held that has to be sent first, so the player is led to where a new
+			// phone is set up; the way back is there.
+			to = g.settingsURL() + "?" + url.Values{fieldNotice: {string(challengepages.NoticeRecovered)}, fieldBack: {ch.Return}}.Encode()
+		}
 		w.Header().Set("Cache-Control", "no-store")
-		http.Redirect(w, r, ch.Return, http.StatusSeeOther)
+		http.Redirect(w, r, to, http.StatusSeeOther)
 		return nil
 	default:
 		return g.page(w, r, who.own, http.StatusOK, challengepages.Outcome{Kind: challengepages.OutcomeConfirmed, Link: "/"})
@@ -283,8 +303,8 @@ func (g *Gate) sendPage(w http.ResponseWriter, r *http.Request, who *caller, ch 
 	return g.again(w, r, who, ch, again)
 }
 
-func (g *Gate) cancelPage(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, kind challengepages.OutcomeKind) error {
-	ch, err := g.cancel(r, who, ch)
+func (g *Gate) cancelPage(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, kind challengepages.OutcomeKind, why audit.Name) error {
+	ch, err := g.cancel(r, who, ch, why)
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
@@ -295,11 +315,11 @@ func (g *Gate) cancelPage(w http.ResponseWriter, r *http.Request, who *caller, c
 }
 
 // cancel drops a challenge and what it holds.
-func (g *Gate) cancel(r *http.Request, who *caller, ch *challenge.Challenge) (*challenge.Challenge, error) {
-	if err := who.backend.Accounts.CloseChallenge(r.Context(), who.id, ch.ID, audit.ChallengeCancelled); err != nil {
+func (g *Gate) cancel(r *http.Request, who *caller, ch *challenge.Challenge, why audit.Name) (*challenge.Challenge, error) {
+	if err := who.backend.Accounts.CloseChallenge(r.Context(), who.id, ch.ID, why, g.clientOf(r)); err != nil {
 		return nil, err
 	}
-	g.observe(r, audit.Event{Name: audit.ChallengeCancelled, Subject: string(who.id), Challenge: ch.ID})
+	g.observe(r, audit.Event{Name: why, Subject: string(who.id), Challenge: ch.ID})
 	return who.backend.Challenges.End(r.Context(), ch.ID, challenge.Cancelled)
 }
 
@@ -346,6 +366,7 @@ func (g *Gate) showChallenge(w http.ResponseWriter, r *http.Request, who *caller
 	page := challengepages.Challenge{
 		ID: ch.ID, Action: g.target(r), Rule: ch.Rules[0], Factor: string(s.factor),
 		AttemptsLeft: left, Problem: s.problem, RetryAt: s.retryAt, Expires: ch.Expires, Held: ch.Held != nil, Now: now,
+		Help: g.helpURL(), Trust: s.factor != policy.RecoveryKey && ch.Enrolled && ch.Browser != "" && a.Device(ch.Browser) == nil,
 	}
 	for _, d := range ch.Details {
 		page.Details = append(page.Details, challengepages.Detail(d))
@@ -361,7 +382,7 @@ func (g *Gate) showChallenge(w http.ResponseWriter, r *http.Request, who *caller
 			page.Problem = challengepages.ProblemNotSent
 		}
 	}
-	if until := a.NotBefore(s.factor); page.Problem == challengepages.ProblemNone && now.Before(until) {
+	if until := a.NotBefore(s.factor, who.asker(ch.Rules[0])); page.Problem == challengepages.ProblemNone && now.Before(until) {
 		page.Problem, page.RetryAt = challengepages.ProblemTryLater, until
 	}
 	return g.page(w, r, who.own, s.status, page)

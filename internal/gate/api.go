@@ -87,6 +87,8 @@ func (g *Gate) challengeProblem(w http.ResponseWriter, r *http.Request, who *cal
 type answerJSON struct {
 	Factor policy.Factor `json:"factor"`
 	Code   string        `json:"code"`
+	// TrustBrowser asks to trust the browser from now on.
+	TrustBrowser bool `json:"trust_browser"`
 }
 
 // answerAPI takes an answer from a script or an app.
@@ -103,10 +105,11 @@ func (g *Gate) answerAPI(w http.ResponseWriter, r *http.Request, who *caller, ch
 	if state := ch.State(g.Now()); state != challenge.Pending {
 		return g.ended(w, r, who, ch)
 	}
-	result, err := g.try(r.Context(), who, ch, in.Factor, in.Code)
+	result, err := g.try(r, who, ch, answer{factor: in.Factor, code: in.Code, trust: in.TrustBrowser})
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
+	defer g.tell(w, r, who, result.Alerts...)
 	g.observeAnswer(r, who, ch, in.Factor, result.Verdict)
 	no := problem{Type: problemType + "wrong-code", Title: "The code is wrong", Status: http.StatusUnprocessableEntity}
 	switch result.Verdict {
@@ -132,7 +135,7 @@ func (g *Gate) answerAPI(w http.ResponseWriter, r *http.Request, who *caller, ch
 }
 
 func (g *Gate) passAPI(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, f policy.Factor, result account.Result) error {
-	ch, _, moved, err := who.backend.Challenges.Pass(r.Context(), ch.ID, f, false)
+	ch, _, moved, err := who.backend.Challenges.Pass(r.Context(), ch.ID, f, result.Epoch, false)
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}

@@ -87,3 +87,9 @@ func again(r *http.Request) []challengepages.Field {
 	}
 	return fields
 }
+
+// isURLEncoded reports whether a request carries an ordinary form.
+func isURLEncoded(r *http.Request) bool {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && kind == "application/x-www-form-urlencoded"
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/challenge"
 	"github.com/stepgate/stepgate/internal/grant"
+	"github.com/stepgate/stepgate/internal/notify"
 	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/sms"
@@ -24,11 +25,10 @@ import (
 
 // Defaults of Config.
 const (
-	DefaultPrefix             = "/.stepgate"
-	DefaultMaxBody            = 1 << 20
-	DefaultFirstEnrolmentHold = 24 * time.Hour
-	DefaultSMSTimeout         = 9 * time.Second
-	DefaultTOTPSkew           = 1
+	DefaultPrefix     = "/.stepgate"
+	DefaultMaxBody    = 1 << 20
+	DefaultSMSTimeout = 9 * time.Second
+	DefaultTOTPSkew   = 1
 )
 
 // Config is what a Gate is made of. Policy, Identity, Backend and Pages are
@@ -68,10 +68,17 @@ type Config struct {
 	// TrustedOrigins are origins ("https://www.example.com") that may send unsafe
 	// requests to protected routes besides the site's own.
 	TrustedOrigins []string
-	// FirstEnrolmentHold is how long protected routes stay closed after a first
-	// factor was bound that nothing but the session spoke for (invariant I6).
-	// Default 24 h; it cannot be switched off.
-	FirstEnrolmentHold time.Duration
+	// FirstEnrolment is how players get a first factor whose phone the site does not
+	// know (invariant I6). Default: bound at once, with protected routes closed for 24
+	// hours.
+	FirstEnrolment FirstEnrolment
+	// PublicURL is scheme and host under which players reach the site, for the links
+	// in notices: "https://casino.example". Default: the host asked for, where TLS
+	// vouches for it; else notices have no link.
+	PublicURL string
+	// Notify hands a notice to the operator, who tells the player by means of their
+	// own. It may take as long as its own timeout. Default: nobody is told.
+	Notify func(ctx context.Context, n notify.Notice) error
 	// MaxBody is the longest body that is held, in bytes. Default 1 MiB.
 	MaxBody int64
 	// TOTPSkew is how many 30-second steps of clock difference are accepted either
@@ -139,9 +146,12 @@ type Gate struct {
 	origin *http.CrossOriginProtection
 	// groups are the hashes of the rules' groups, by rule name.
 	groups map[string]grant.Hash
-	// actions are the rules that protect the settings, by action.
-	actions map[string]*policy.Rule
-	skew    int
+	// actions are what can be done on the security page, by path.
+	actions map[string]*action
+	// holds are those of all rules: the security page says until when something is
+	// closed.
+	holds []policy.Hold
+	skew  int
 	// recaller and forgetter are Identity where it can do more, else nil.
 	recaller  identity.Recaller
 	forgetter identity.Forgetter
@@ -167,9 +177,13 @@ func New(c Config) (*Gate, error) {
 		}
 	}
 	for _, rule := range c.Policy.Rules() {
+		if isSettingsRule(rule.Name) {
+			return nil, fmt.Errorf("configuring gate: rule %q: names that begin with %q are Stepgate's own", rule.Name, settingsPrefix)
+		}
 		g.groups[rule.Name] = grant.HashOf(rule.Group)
+		g.holds = append(g.holds, rule.Holds...)
 	}
-	g.actions = settingsRules()
+	g.actions = newActions()
 	g.recaller, _ = c.Identity.(identity.Recaller)
 	g.forgetter, _ = c.Identity.(identity.Forgetter)
 	g.siteRoute = g.forward
@@ -189,8 +203,8 @@ func (c *Config) defaults() error {
 	if c.LoginPage != "" && (c.LoginPage[0] != '/' || strings.HasPrefix(c.LoginPage, "//")) {
 		return fmt.Errorf("configuring gate: login_page %q: want a path of the site such as \"/login\"", c.LoginPage)
 	}
-	if c.FirstEnrolmentHold <= 0 {
-		c.FirstEnrolmentHold = DefaultFirstEnrolmentHold
+	if err := c.firstEnrolmentDefaults(); err != nil {
+		return err
 	}
 	if c.MaxBody <= 0 {
 		c.MaxBody = DefaultMaxBody
@@ -258,6 +272,9 @@ func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next Next) error {
 
 // forwardOpen hands on a request that no rule protects.
 func (g *Gate) forwardOpen(w http.ResponseWriter, r *http.Request, next Next) error {
+	if g.isLogin(r) {
+		next = watchedLogin{next, g}
+	}
 	if g.forgetter == nil {
 		return next.Forward(w, r)
 	}

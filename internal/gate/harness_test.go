@@ -275,7 +275,7 @@ func (w *world) saw(name audit.Name) bool {
 	return false
 }
 
-// enrolSMS binds the player's phone; enrolTOTP binds an authenticator and
+// enrolSMS binds the player's phone and returns the recovery key; enrolTOTP binds an authenticator and
 // returns its secret.
 func (w *world) enrolSMS(name string) string {
 	w.t.Helper()
@@ -284,11 +284,16 @@ func (w *world) enrolSMS(name string) string {
 		w.t.Fatal(err)
 	}
 	id := w.back.Accounts.ID("id-" + name)
-	key, err := w.back.Accounts.BindPhone(context.Background(), id, account.Change{Proved: true, Epoch: w.epoch(id)}, number)
+	c := account.Change{Proof: account.ProofFactor, Epoch: w.epoch(id), Binding: "b", Browser: "b"}
+	send, err := w.back.Accounts.BeginSMS(context.Background(), id, c, number)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return key
+	bound, err := w.back.Accounts.Confirm(context.Background(), id, c, send.Setup.ID, send.Code, "")
+	if err != nil || bound.Verdict != account.Right {
+		w.t.Fatalf("Confirm = %v, %v", bound.Verdict, err)
+	}
+	return bound.RecoveryKey
 }
 
 func (w *world) epoch(id account.ID) uint64 {
@@ -302,12 +307,12 @@ func (w *world) epoch(id account.ID) uint64 {
 func (w *world) enrolTOTP(name string) (secret []byte, recovery string) {
 	w.t.Helper()
 	ctx, id := context.Background(), w.back.Accounts.ID("id-"+name)
-	c := account.Change{Proved: true, Epoch: w.epoch(id), Binding: "b", Browser: "b"}
+	c := account.Change{Proof: account.ProofFactor, Epoch: w.epoch(id), Binding: "b", Browser: "b"}
 	s, err := w.back.Accounts.BeginTOTP(ctx, id, c)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	done, err := w.back.Accounts.Confirm(ctx, id, c, s.ID, w.totp(s.Secret))
+	done, err := w.back.Accounts.Confirm(ctx, id, c, s.ID, w.totp(s.Secret), "")
 	if err != nil || done.Verdict != account.Right {
 		w.t.Fatalf("Confirm = %v, %v", done.Verdict, err)
 	}

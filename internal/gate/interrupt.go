@@ -39,6 +39,8 @@ type prospect struct {
 	event   audit.Name
 	how     means
 	refusal refusal
+	// proof is what speaks for a player who goes on without a factor.
+	proof account.Proof
 }
 
 // interrupt answers a request whose rules are not met: with a challenge, or with
@@ -48,10 +50,15 @@ func (g *Gate) interrupt(w http.ResponseWriter, r *http.Request, who *caller, un
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
-	switch p := g.prospect(r, who, a, unmet); p.event {
+	p, err := g.prospect(r, who, a, unmet)
+	if err != nil {
+		return g.unavailable(w, r, who.own, err)
+	}
+	switch p.event {
 	case audit.RequestChallenged:
-		return g.challenge(w, r, who, a, policy.Require(unmet), p.how, unmet, rt.next)
+		return g.challenge(w, r, who, a, p.how, unmet, rt)
 	case audit.RequestUnenrolled:
+		who.proof = p.proof
 		g.observe(r, audit.Event{Name: p.event, Subject: string(who.id), Rule: ruleNames(unmet)})
 		return rt.pass(w, r, who, nil, rt.next)
 	default:
@@ -60,34 +67,43 @@ func (g *Gate) interrupt(w http.ResponseWriter, r *http.Request, who *caller, un
 }
 
 // prospect returns what a caller with an account meets whose rules are not met.
-func (g *Gate) prospect(r *http.Request, who *caller, a *account.Account, unmet []*policy.Rule) prospect {
+func (g *Gate) prospect(r *http.Request, who *caller, a *account.Account, unmet []*policy.Rule) (prospect, error) {
 	need := policy.Require(unmet)
 	no := refusal{status: http.StatusForbidden, event: audit.RequestNoFactor, rules: unmet, who: who}
-	if g.Now().Before(a.HeldUntil) && need.Unenrolled != unenrolledFirst {
+	settings := isSettingsRule(need.Rules[0])
+	if a.Frozen != nil && (need.Rules[0] != ruleSettingsLift || !a.Liftable()) {
+		no.problem, no.title, no.event = "frozen", "The player has frozen the account", audit.RequestFrozen
+		no.page = challengepages.Outcome{Kind: challengepages.OutcomeFrozen, Link: g.settingsURL()}
+		return prospect{event: no.event, refusal: no}, nil
+	}
+	if until, why := a.Held(need.Holds, g.Now()); !until.IsZero() && !settings {
 		no.problem, no.title, no.event = "on-hold", "Closed for a cooling-off time after a security change", audit.RequestOnHold
-		no.page = challengepages.Outcome{Kind: challengepages.OutcomeOnHold, RetryAt: a.HeldUntil, Link: "/"}
-		no.retryAt = a.HeldUntil
-		return prospect{event: no.event, refusal: no}
+		no.page = challengepages.Outcome{Kind: challengepages.OutcomeOnHold, RetryAt: until, Cause: string(why), Link: "/"}
+		no.retryAt, no.reason = until, string(why)
+		return prospect{event: no.event, refusal: no}, nil
 	}
 	how := g.means(a, who, need)
 	if len(how.factors) > 0 {
 		if held.Unholdable(r) {
-			return prospect{event: audit.RequestUnholdable, refusal: g.unholdable(r, who, unmet)}
+			return prospect{event: audit.RequestUnholdable, refusal: g.unholdable(r, who, unmet)}, nil
 		}
-		return prospect{event: audit.RequestChallenged, how: how}
+		return prospect{event: audit.RequestChallenged, how: how}, nil
 	}
-	disabled := slices.ContainsFunc(need.Factors, a.Disabled)
+	asker := who.asker(need.Rules[0])
+	disabled := slices.ContainsFunc(need.Factors, func(f policy.Factor) bool { return a.Disabled(f, asker) })
 	if need.Unenrolled == unenrolledFirst {
 		// The phone that the site knows was to be proved, and a hundred wrong codes
 		// stand in the way: whoever sent them must not get in without it (I6).
-		disabled = a.Disabled(policy.SMS) && who.identity.Phone != ""
+		disabled = a.Disabled(policy.SMS, asker) && who.identity.Phone != ""
 	}
 	switch {
 	case disabled && (a.Enrolled() || need.Unenrolled == unenrolledFirst):
 		no.problem, no.title = "factor-disabled", "The factor was disabled after too many wrong answers"
-		no.page = challengepages.Outcome{Kind: challengepages.OutcomeFactorsDisabled, Link: "/"}
-	case !a.Enrolled() && (need.Unenrolled == policy.UnenrolledAllow || need.Unenrolled == unenrolledFirst):
-		return prospect{event: audit.RequestUnenrolled}
+		no.page = challengepages.Outcome{Kind: challengepages.OutcomeFactorsDisabled, Link: g.settingsURL()}
+	case !a.Enrolled() && need.Unenrolled == unenrolledFirst:
+		return g.firstFactor(r, who, no)
+	case !a.Enrolled() && need.Unenrolled == policy.UnenrolledAllow:
+		return prospect{event: audit.RequestUnenrolled}, nil
 	case !a.Enrolled():
 		no.problem, no.title = "enrolment-required", "A second factor has to be set up first"
 		no.page = challengepages.Outcome{Kind: challengepages.OutcomeEnrol, Link: g.settingsURL()}
@@ -96,7 +112,7 @@ func (g *Gate) prospect(r *http.Request, who *caller, a *account.Account, unmet 
 		no.page = challengepages.Outcome{Kind: challengepages.OutcomeNoFactor, Link: g.settingsURL()}
 		no.detail = "Accepted here: " + factorNames(need.Factors) + "."
 	}
-	return prospect{event: no.event, refusal: no}
+	return prospect{event: no.event, refusal: no}, nil
 }
 
 // means returns how the player can answer; no factors if not at all. The choice
@@ -107,7 +123,7 @@ func (g *Gate) means(a *account.Account, who *caller, need policy.Requirement) m
 		accepted = slices.DeleteFunc(slices.Clone(accepted), func(f policy.Factor) bool { return f == policy.SMS })
 	}
 	if a.Enrolled() {
-		how := means{factors: a.Usable(accepted), enrolled: true}
+		how := means{factors: a.Usable(accepted, who.asker(need.Rules[0])), enrolled: true}
 		// A recovery key stands in for a factor that the rule accepts, it is none by
 		// itself.
 		if e := a.Enrolment(policy.SMS); e != nil {
@@ -116,7 +132,7 @@ func (g *Gate) means(a *account.Account, who *caller, need policy.Requirement) m
 		return how
 	}
 	toPhone := need.Unenrolled == policy.UnenrolledRegisteredPhone || need.Unenrolled == unenrolledFirst
-	if !toPhone || !slices.Contains(accepted, policy.SMS) || a.Disabled(policy.SMS) {
+	if !toPhone || !slices.Contains(accepted, policy.SMS) || a.Disabled(policy.SMS, who.asker(need.Rules[0])) {
 		return means{}
 	}
 	phone, err := sms.ParseNumber(who.identity.Phone, g.SMSRegions)
@@ -128,7 +144,8 @@ func (g *Gate) means(a *account.Account, who *caller, need policy.Requirement) m
 
 // challenge opens a challenge for the request, or finds the pending one, and
 // answers with it.
-func (g *Gate) challenge(w http.ResponseWriter, r *http.Request, who *caller, a *account.Account, need policy.Requirement, how means, unmet []*policy.Rule, next Next) error {
+func (g *Gate) challenge(w http.ResponseWriter, r *http.Request, who *caller, a *account.Account, how means, unmet []*policy.Rule, rt route) error {
+	need := policy.Require(unmet)
 	page := wantsPage(r)
 	hold := page && (!isSafe(r.Method) || need.SingleUse)
 	var request *held.Request
@@ -151,9 +168,8 @@ func (g *Gate) challenge(w http.ResponseWriter, r *http.Request, who *caller, a 
 			event: audit.RequestAmbiguous, reason: "details", rules: unmet, who: who,
 		})
 	}
-	if need.Unenrolled == unenrolledFirst {
-		// An empty number on the settings page means the one that the site knows.
-		details = slices.DeleteFunc(details, func(d challenge.Detail) bool { return d.Value == "" })
+	if rt.show != nil {
+		details = rt.show(who, a)
 	}
 	ch := &challenge.Challenge{
 		Rules: need.Rules, Account: string(who.id), Binding: who.binding(), Audience: audience(r.Host), Epoch: a.Epoch,

@@ -40,6 +40,8 @@ func (g *Gate) serveOwn(w http.ResponseWriter, r *http.Request, o own, next Next
 		return g.serveSettings(w, r, o, "", next)
 	case strings.HasPrefix(rest, "/security/"):
 		return g.serveSettings(w, r, o, strings.TrimPrefix(rest, "/security/"), next)
+	case strings.HasPrefix(rest, noticePath):
+		return g.serveNotice(w, r, o, strings.TrimPrefix(rest, noticePath))
 	case strings.HasPrefix(rest, "/challenges/"):
 		id, action, _ := strings.Cut(strings.TrimPrefix(rest, "/challenges/"), "/")
 		return g.serveChallenge(w, r, o, id, action, next)
@@ -73,10 +75,7 @@ func (g *Gate) serveChallenge(w http.ResponseWriter, r *http.Request, o own, id,
 		return g.wrongMethod(w, r, o, "POST")
 	}
 	if err := g.origin.Check(r); err != nil {
-		return g.refuse(w, r, o, refusal{
-			status: http.StatusForbidden, problem: "cross-site", title: "The request came from another site",
-			page: challengepages.Outcome{Kind: challengepages.OutcomeCrossSite, Link: "/"}, event: audit.RequestCrossSite,
-		})
+		return g.refuseCrossSite(w, r, o, nil)
 	}
 	who, err := g.identify(r, o)
 	if err != nil {
@@ -108,7 +107,7 @@ func (g *Gate) serveChallenge(w http.ResponseWriter, r *http.Request, o own, id,
 	case action == "send":
 		return g.sendAPI(w, r, who, ch)
 	case action == "cancel":
-		if ch, err = g.cancel(r, who, ch); err != nil {
+		if ch, err = g.cancel(r, who, ch, audit.ChallengeCancelled); err != nil {
 			return g.unavailable(w, r, o, err)
 		}
 		return g.challengeState(w, r, who, ch)

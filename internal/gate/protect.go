@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/stepgate/stepgate/challengepages"
 	"github.com/stepgate/stepgate/identity"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
@@ -18,6 +17,7 @@ import (
 	"github.com/stepgate/stepgate/internal/held"
 	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/policy"
+	"github.com/stepgate/stepgate/sms"
 )
 
 // route is a protected request's rules and where it goes once it may.
@@ -25,6 +25,9 @@ type route struct {
 	rules []*policy.Rule
 	next  Next
 	pass  pass
+	// show returns what the challenge page says of the request instead of the rules'
+	// details; nil for those.
+	show func(who *caller, a *account.Account) []challenge.Detail
 }
 
 // pass hands a request on. passed is the challenge that let it through, nil if a
@@ -42,6 +45,10 @@ type caller struct {
 	bound grant.Bound
 	// browserID is what browser returns, once it was asked for.
 	browserID *string
+	// proof is what speaks for a player without a factor who wants to bind one;
+	// provedPhone is the site's phone that was proved for it, if it was.
+	proof       account.Proof
+	provedPhone sms.Number
 }
 
 // binding returns the keyed hash of the session credential, as records keep it.
@@ -100,10 +107,7 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt route) 
 	// A form that another site made the player's browser send opens no challenge
 	// and uses no grant (R41).
 	if err := g.origin.Check(r); err != nil {
-		return g.refuse(w, r, o, refusal{
-			status: http.StatusForbidden, problem: "cross-site", title: "The request came from another site",
-			page: challengepages.Outcome{Kind: challengepages.OutcomeCrossSite, Link: "/"}, event: audit.RequestCrossSite, rules: rt.rules,
-		})
+		return g.refuseCrossSite(w, r, o, rt.rules)
 	}
 	who, err := g.identify(r, o)
 	if err != nil {
@@ -296,7 +300,7 @@ func (g *Gate) tampered(r *http.Request, who *caller, ch *challenge.Challenge) e
 		return nil
 	}
 	g.observe(r, audit.Event{Name: audit.ChallengeTampered, Subject: string(who.id), Challenge: ch.ID})
-	if err := who.backend.Accounts.CloseChallenge(r.Context(), who.id, ch.ID, audit.ChallengeTampered); err != nil {
+	if err := who.backend.Accounts.CloseChallenge(r.Context(), who.id, ch.ID, audit.ChallengeTampered, account.Client{}); err != nil {
 		return err
 	}
 	_, err := who.backend.Challenges.End(r.Context(), ch.ID, challenge.Replaced)

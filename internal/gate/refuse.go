@@ -148,6 +148,14 @@ func (g *Gate) unavailable(w http.ResponseWriter, r *http.Request, o own, err er
 	})
 }
 
+// refuseCrossSite answers a request that another site made the browser send.
+func (g *Gate) refuseCrossSite(w http.ResponseWriter, r *http.Request, o own, rules []*policy.Rule) error {
+	return g.refuse(w, r, o, refusal{
+		status: http.StatusForbidden, problem: "cross-site", title: "The request came from another site",
+		page: challengepages.Outcome{Kind: challengepages.OutcomeCrossSite, Link: "/"}, event: audit.RequestCrossSite, rules: rules,
+	})
+}
+
 // refuseCaller answers a request whose sender is not known. It tells nothing of
 // the rule (R70).
 func (g *Gate) refuseCaller(w http.ResponseWriter, r *http.Request, o own, rules []*policy.Rule, err error) error {

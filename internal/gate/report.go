@@ -60,5 +60,9 @@ func (g *Gate) wouldMeet(r *http.Request, o own, rules []*policy.Rule) (event au
 	if err != nil {
 		return audit.RequestUnavailable, string(who.id)
 	}
-	return g.prospect(r, who, a, unmet).event, string(who.id)
+	p, err := g.prospect(r, who, a, unmet)
+	if err != nil {
+		return audit.RequestUnavailable, string(who.id)
+	}
+	return p.event, string(who.id)
 }

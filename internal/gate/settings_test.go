@@ -141,7 +141,10 @@ func TestAPhoneIsBoundByItsOwnCode(t *testing.T) {
 	stranger.get("/account/security")
 	wantStatus(t, stranger.post(security+"/sms/confirm", challengepages.FieldSetup, setup, challengepages.FieldCode, sent.Code), http.StatusSeeOther)
 	res = b.post(security+"/sms/confirm", challengepages.FieldSetup, setup, challengepages.FieldCode, sent.Code)
-	wantStatus(t, res, http.StatusOK)
+	wantStatus(t, res, http.StatusSeeOther)
+	if got := res.Header.Get("Location"); got != "/account/security?notice=sms_bound" {
+		t.Errorf("Location = %q", got)
+	}
 	a, err := w.back.Accounts.Get(t.Context(), w.back.Accounts.ID("id-sari"))
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/stepgate/stepgate/challengepages"
-	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/challenge"
 	"github.com/stepgate/stepgate/internal/seal"
@@ -81,16 +80,6 @@ func (g *Gate) deliver(r *http.Request, who *caller, send challenge.Send) (*chal
 	return ch, nil
 }
 
-// sendSetupCode sends the code that confirms a number.
-func (g *Gate) sendSetupCode(r *http.Request, who *caller, s *account.Setup) (sent bool, err error) {
-	code, err := who.backend.Accounts.SetupCode(s)
-	if err != nil {
-		return false, err
-	}
-	text := challengepages.SMSText{Code: code, Minutes: minutes(account.SetupLifetime), Rule: ruleSettingsSMS}
-	return g.sendSMS(r, who, s.Phone, text, s.ID, account.SetupLifetime)
-}
-
 // sendSMS hands one message to the sender, within the limits. No transaction is
 // open meanwhile. It reports whether a provider accepted it; an error is the
 // store's.
@@ -126,9 +115,19 @@ func (g *Gate) sendSMS(r *http.Request, who *caller, to sms.Number, text challen
 // room. Refused ones count too, so that asking on and on gains nothing.
 func (g *Gate) withinLimits(r *http.Request, who *caller, to sms.Number) (bool, error) {
 	e164 := to.E164()
+	// What is asked for in a trusted browser is counted apart: whoever uses up a
+	// player's codes elsewhere does not leave the player without.
+	a, err := who.backend.Accounts.Get(r.Context(), who.id)
+	if err != nil {
+		return false, err
+	}
+	lane := ""
+	if d := a.Device(who.browser()); d != nil {
+		lane = "/trusted/" + d.ID
+	}
 	whom := map[SMSScope]string{
-		SMSPerNumber:  e164,
-		SMSPerAccount: string(who.id),
+		SMSPerNumber:  e164 + lane,
+		SMSPerAccount: string(who.id) + lane,
 		SMSPerAddress: g.ClientIP(r),
 		SMSPerBlock:   e164[:max(0, len(e164)-4)],
 	}
