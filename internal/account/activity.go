@@ -33,6 +33,13 @@ const (
 	KindPassed        Kind = "passed"
 )
 
+// Kinds are all of them.
+var Kinds = []Kind{
+	KindTOTPAdded, KindTOTPRemoved, KindSMSAdded, KindSMSChanged, KindSwitchedTOTP, KindSwitchedSMS, KindOff, KindKeyMade,
+	KindKeyUsed, KindDeviceTrusted, KindDeviceForgot, KindFailures, KindDisabled, KindUnlocked, KindFrozen, KindLifted,
+	KindNotMe, KindPassed,
+}
+
 // Activity is one thing that happened.
 type Activity struct {
 	Kind   Kind      `json:"kind"`

@@ -70,6 +70,9 @@ func (c *clock) add(d time.Duration) {
 type site struct {
 	mu   sync.Mutex
 	hits []hit
+	// login is the session that a login gets, if the password is right; renewed what
+	// every request to /renew gets.
+	login, renewed string
 }
 
 type hit struct {
@@ -81,7 +84,14 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	s.mu.Lock()
 	s.hits = append(s.hits, hit{r.Method, r.URL.RequestURI(), string(body), r.Header.Clone()})
+	login, renewed := s.login, s.renewed
 	s.mu.Unlock()
+	if r.URL.Path == "/login" && strings.Contains(string(body), "password=rahasia") && login != "" {
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: login})
+	}
+	if renewed != "" {
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: renewed})
+	}
 	fmt.Fprintf(w, "site: %s %s", r.Method, r.URL.Path)
 }
 

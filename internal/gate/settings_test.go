@@ -14,6 +14,7 @@ import (
 const security = "/.stepgate/security"
 
 var (
+	keyPattern   = regexp.MustCompile(`<bdi>([A-Z2-7]{4}(?:-[A-Z2-7]{2,4}){6})</bdi>`)
 	setupPattern = regexp.MustCompile(`name="?stepgate_setup"? value="?([A-Za-z0-9_-]{22})`)
 	uriPattern   = regexp.MustCompile(`secret=([A-Z2-7]+)`)
 )

@@ -129,7 +129,7 @@ func (g *Gate) withinLimits(r *http.Request, who *caller, to sms.Number) (bool, 
 		SMSPerNumber:  e164 + lane,
 		SMSPerAccount: string(who.id) + lane,
 		SMSPerAddress: g.ClientIP(r),
-		SMSPerBlock:   e164[:max(0, len(e164)-4)],
+		SMSPerBlock:   e164[:max(0, len(e164)-4)] + lane,
 	}
 	within := true
 	for scope, limits := range g.SMSLimits {
