@@ -29,7 +29,8 @@ const (
 	KindUnlocked      Kind = "unlocked" // what was disabled answers again
 	KindFrozen        Kind = "frozen"
 	KindLifted        Kind = "lifted"
-	KindNotMe         Kind = "not_me" // a request was reported as not the player's
+	KindSupport       Kind = "support" // a support agent changed something
+	KindNotMe         Kind = "not_me"  // a request was reported as not the player's
 	KindPassed        Kind = "passed"
 )
 
@@ -37,7 +38,7 @@ const (
 var Kinds = []Kind{
 	KindTOTPAdded, KindTOTPRemoved, KindSMSAdded, KindSMSChanged, KindSwitchedTOTP, KindSwitchedSMS, KindOff, KindKeyMade,
 	KindKeyUsed, KindDeviceTrusted, KindDeviceForgot, KindFailures, KindDisabled, KindUnlocked, KindFrozen, KindLifted,
-	KindNotMe, KindPassed,
+	KindSupport, KindNotMe, KindPassed,
 }
 
 // Activity is one thing that happened.

@@ -205,21 +205,26 @@ func (b *Book) Unlock(ctx context.Context, id ID, c Change) (Alert, error) {
 		if a.Frozen != nil || !c.current(a) {
 			return nil, "", ErrNotProved
 		}
-		var events []audit.Event
-		unlock := func(budgets map[policy.Factor]*Failures) {
-			for f, spent := range budgets {
-				if spent.Disabled {
-					delete(budgets, f)
-					events = append(events, audit.Event{Name: audit.EnrolmentUnlocked, Factor: string(f), Reason: string(c.Proof)})
-				}
+		return a.unlock(string(c.Proof)), KindUnlocked, nil
+	}, c)
+}
+
+// unlock ends what was disabled, in all browsers.
+func (a *Account) unlock(why string) []audit.Event {
+	var events []audit.Event
+	unlock := func(budgets map[policy.Factor]*Failures) {
+		for f, spent := range budgets {
+			if spent.Disabled {
+				delete(budgets, f)
+				events = append(events, audit.Event{Name: audit.EnrolmentUnlocked, Factor: string(f), Reason: why})
 			}
 		}
-		unlock(a.Failures)
-		for i := range a.Devices {
-			unlock(a.Devices[i].Failures)
-		}
-		return events, KindUnlocked, nil
-	}, c)
+	}
+	unlock(a.Failures)
+	for i := range a.Devices {
+		unlock(a.Devices[i].Failures)
+	}
+	return events
 }
 
 // ForgetDevice ends the trust in a browser.

@@ -155,20 +155,30 @@ func (b *Book) Lift(ctx context.Context, id ID, c Change) (Alert, error) {
 		if a.Frozen == nil || !c.current(a) {
 			return nil, "", ErrNotProved
 		}
-		events := []audit.Event{{Name: audit.AccountLifted}, {Name: audit.AccountGrantsRevoked}}
-		a.Enrolments = slices.DeleteFunc(a.Enrolments, func(e Enrolment) bool {
-			if a.counts(e.Since) {
-				return false
-			}
-			events = append(events, audit.Event{Name: audit.EnrolmentRemoved, Factor: string(e.Factor), Reason: "frozen"})
-			return true
-		})
-		a.Devices = slices.DeleteFunc(a.Devices, func(d Device) bool { return !a.counts(d.Since) })
-		if a.Recovery != nil && !a.counts(a.Recovery.Since) {
-			a.Recovery = nil
-		}
-		a.Frozen = nil
+		events := append(a.thaw(), audit.Event{Name: audit.AccountGrantsRevoked})
 		a.revoke()
 		return events, KindLifted, nil
 	}, c)
+}
+
+// thaw ends a freeze, with all that was bound or trusted since the change that was
+// objected to.
+func (a *Account) thaw() []audit.Event {
+	if a.Frozen == nil {
+		return nil
+	}
+	events := []audit.Event{{Name: audit.AccountLifted}}
+	a.Enrolments = slices.DeleteFunc(a.Enrolments, func(e Enrolment) bool {
+		if a.counts(e.Since) {
+			return false
+		}
+		events = append(events, audit.Event{Name: audit.EnrolmentRemoved, Factor: string(e.Factor), Reason: "frozen"})
+		return true
+	})
+	a.Devices = slices.DeleteFunc(a.Devices, func(d Device) bool { return !a.counts(d.Since) })
+	if a.Recovery != nil && !a.counts(a.Recovery.Since) {
+		a.Recovery = nil
+	}
+	a.Frozen = nil
+	return events
 }

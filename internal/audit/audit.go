@@ -60,6 +60,7 @@ const (
 	AccountHeld          Name = "account.held"
 	AccountFrozen        Name = "account.frozen"
 	AccountLifted        Name = "account.lifted"
+	AccountSupported     Name = "account.supported"    // a support agent did what the reason says
 	AccountNotified      Name = "account.notified"     // told of a change on another channel
 	AccountNotNotified   Name = "account.not_notified" // and that failed, or there is none
 	DeviceTrusted        Name = "device.trusted"
