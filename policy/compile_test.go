@@ -46,12 +46,14 @@ func TestCompileFillsInDefaults(t *testing.T) {
 // checked.
 func TestASetSharesNothingWithItsCallers(t *testing.T) {
 	fresh := func() []Rule {
-		return []Rule{{Name: "a", Paths: []string{"/a"}, Methods: []string{"POST"}, Factors: []Factor{SMS}, Details: []Detail{{"to", FromForm, "x"}}}}
+		return []Rule{{Name: "a", Paths: []string{"/a"}, Methods: []string{"POST"}, Factors: []Factor{SMS}, Details: []Detail{{"to", FromForm, "x"}},
+			Holds: []Hold{{time.Hour, []Cause{CauseSupport}}}}}
 	}
 	rules, want := fresh(), mustCompile(t, fresh()...).Rules()
 	set := mustCompile(t, rules...)
 	spoil := func(r Rule) {
 		r.Paths[0], r.Methods[0], r.Factors[0], r.Details[0].Label = "/spoilt", "GET", TOTP, "spoilt"
+		r.Holds[0].After[0], r.Holds[0].For = CauseRecovery, time.Minute
 	}
 	spoil(rules[0])
 	spoil(set.Rules()[0])
