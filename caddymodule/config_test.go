@@ -87,6 +87,10 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 		{"two rules of one name", plainApp, handlerJSON(`,"rules":[{"name":"a","paths":["/a"]},{"name":"a","paths":["/b"]}]`), "another rule of that name"},
 		{"a rule without a path", plainApp, handlerJSON(`,"rules":[{"name":"a"}]`), "no path"},
 		{"anonymous login without a login page", plainApp, rule(`,"anonymous":"login"`), "login_page"},
+		{"a hold without a time", plainApp, rule(`,"holds":[{"after":["recovery"]}]`), "write 1s to 2160h"},
+		{"a hold after nothing", plainApp, rule(`,"holds":[{"for":"24h"}]`), "says not what it follows"},
+		{"a hold after something unknown", plainApp, rule(`,"holds":[{"for":"24h","after":["login"]}]`), `hold after "login" is not known`},
+		{"a recovery key that opens what its use closes", plainApp, rule(`,"factors":["totp","recovery_key"],"holds":[{"for":"24h","after":["recovery"]}]`), "take recovery_key out"},
 		{"sms only without sms", plainApp, rule(`,"factors":["sms"]`), "sms block"},
 		{"sms and recovery key without sms", plainApp, rule(`,"factors":["sms","recovery_key"]`), "sms block"},
 		{"recovery key only", smsApp, rule(`,"factors":["recovery_key"]`), "stands in"},
@@ -100,6 +104,7 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 		"a plain app":               {plainApp, handlerJSON("")},
 		"sms only, with sms":        {smsApp, rule(`,"factors":["sms"]`)},
 		"registered phone with sms": {smsApp, rule(`,"unenrolled":"registered_phone"`)},
+		"holds of several times":    {plainApp, rule(`,"holds":[{"for":"24h","after":["recovery","support"]},{"for":"3d","after":["factor_change"]}]`)},
 		"players who go through":    {plainApp, rule(`,"unenrolled":"allow"`)},
 	} {
 		if err := validate(t, c[0], c[1]); err != nil {
@@ -163,6 +168,7 @@ func TestNoFieldOfARuleIsLost(t *testing.T) {
 		Name: "a", Paths: []string{"/a"}, Methods: []string{"POST"}, Factors: []policy.Factor{policy.TOTP}, MaxAge: caddy.Duration(time.Minute),
 		SingleUse: true, Group: "g", Details: []Detail{{Label: "amount", Source: policy.FromJSON, Name: "a.b"}},
 		Anonymous: policy.AnonymousLogin, Unenrolled: policy.UnenrolledAllow,
+		Holds: []Hold{{For: caddy.Duration(time.Hour), After: []policy.Cause{policy.CauseSupport}}},
 		Hosts: []string{"h"}, Conditions: []Condition{{Place: policy.InForm, Name: "a", Values: []string{"b"}}},
 		Amounts:     []Amount{{Source: policy.FromForm, Name: "a", Operator: ">", Limit: "1"}},
 		ExceptPaths: []string{"/b"}, ExceptMethods: []string{"GET"}, Mode: ModeReport,
@@ -171,6 +177,7 @@ func TestNoFieldOfARuleIsLost(t *testing.T) {
 		Name: "a", Paths: []string{"/a"}, Methods: []string{"POST"}, Factors: []policy.Factor{policy.TOTP}, MaxAge: time.Minute,
 		SingleUse: true, Group: "g", Details: []policy.Detail{{Label: "amount", Source: policy.FromJSON, Name: "a.b"}},
 		Anonymous: policy.AnonymousLogin, Unenrolled: policy.UnenrolledAllow,
+		Holds: []policy.Hold{{For: time.Hour, After: []policy.Cause{policy.CauseSupport}}},
 		Hosts: []string{"h"}, Conditions: []policy.Condition{{Place: policy.InForm, Name: "a", Values: []string{"b"}}},
 		Amounts:     []policy.Amount{{Source: policy.FromForm, Name: "a", Operator: ">", Limit: "1"}},
 		ExceptPaths: []string{"/b"}, ExceptMethods: []string{"GET"}, Report: true,
@@ -199,7 +206,7 @@ func TestSlipsAreTakenForTheNearestWord(t *testing.T) {
 	known := []string{"path", "method", "factors", "max_age", "single_use", "form", "json"}
 	for word, want := range map[string]string{
 		"paht": "path", "metod": "method", "Method": "method", "singel_use": "single_use", "single-use": "single_use", "maxage": "max_age",
-		"from": "form", "jason": "json", "": "", "x": "", "withdrawal": "", "hold": "",
+		"from": "form", "jason": "json", "": "", "x": "", "withdrawal": "", "keep": "",
 	} {
 		if got := closest(word, known); got != want {
 			t.Errorf("closest(%q) = %q, want %q", word, got, want)

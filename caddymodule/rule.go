@@ -55,7 +55,8 @@ type Rule struct {
 	Mode Mode `json:"mode,omitempty"`
 
 	// The factors that satisfy the rule, in order of preference: totp, sms,
-	// recovery_key. Default: all, in this order.
+	// recovery_key. Default: all, in this order, but for recovery_key where the rule
+	// holds after recovery.
 	Factors []policy.Factor `json:"factors,omitempty"`
 
 	// How long a passed challenge satisfies the rule, 1s to 24h. Default: 5m.
@@ -71,6 +72,11 @@ type Rule struct {
 	// What the challenge page shows of the request, so that the player sees what
 	// the code is for.
 	Details []Detail `json:"details,omitempty"`
+
+	// The times in which the rule refuses everybody after a change of the player's
+	// factors, right code or not: who is told of a change that they did not make has
+	// that long to object before money moves. Default: none.
+	Holds []Hold `json:"holds,omitempty"`
 
 	// What visitors meet: `refuse`, a plain 401; `login`, pages lead to the login
 	// page. Default: login where there is a login page, else refuse.
@@ -92,6 +98,18 @@ type Detail struct {
 	Source policy.DetailSource `json:"source,omitempty"`
 	// The name of the field; for JSON, keys joined by dots.
 	Name string `json:"name,omitempty"`
+}
+
+// Hold is a cooling-off time: for so long after a change a rule refuses.
+type Hold struct {
+	// How long, 1s to 90 days. Required.
+	For caddy.Duration `json:"for,omitempty"`
+	// What it follows, one or more: `factor_change`, a factor was bound, removed or
+	// switched off; `first_enrolment`, the player had no factor and got one;
+	// `recovery`, the recovery key was used; `support`, a support agent changed
+	// something for the player. Required. A rule that holds after recovery does not
+	// accept recovery_key.
+	After []policy.Cause `json:"after,omitempty"`
 }
 
 // Mode is whether a rule is enforced.
@@ -144,6 +162,9 @@ func (r Rule) policy() policy.Rule {
 	}
 	for _, d := range r.Details {
 		rule.Details = append(rule.Details, policy.Detail(d))
+	}
+	for _, hold := range r.Holds {
+		rule.Holds = append(rule.Holds, policy.Hold{For: time.Duration(hold.For), After: hold.After})
 	}
 	return rule
 }

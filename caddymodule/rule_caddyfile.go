@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -19,6 +20,7 @@ import (
 //		single_use
 //		group      <name>
 //		show       <label> {form.<field>}|{json.<path>}|{query.<field>} ...
+//		hold       <duration> after factor_change|first_enrolment|recovery|support ...
 //		anonymous  refuse|login
 //		unenrolled enrol|registered_phone|allow
 //		mode       enforce|report
@@ -34,7 +36,7 @@ import (
 //	}
 //
 // After each line the rule as read so far is compiled, so that an error of the
-// policy names the line. path, show and the conditions may stand several times.
+// policy names the line. path, show, hold and the conditions may stand several times.
 func (r *Rule) parse(d *caddyfile.Dispenser) error {
 	var err error
 	if r.Name, err = argument(d, "a name of a-z, 0-9 and _, such as withdrawal"); err != nil {
@@ -51,6 +53,7 @@ func (r *Rule) parse(d *caddyfile.Dispenser) error {
 		flag("single_use", &r.SingleUse),
 		text("group", "a name of a-z, 0-9 and _, such as account", &r.Group),
 		{name: "show", many: true, parse: r.parseShow},
+		{name: "hold", many: true, parse: r.parseHold},
 		text("anonymous", "refuse or login", (*string)(&r.Anonymous)),
 		text("unenrolled", "enrol, registered_phone or allow", (*string)(&r.Unenrolled)),
 		{name: "mode", parse: r.Mode.parse},
@@ -107,6 +110,34 @@ func (r *Rule) parseFactors(d *caddyfile.Dispenser) error {
 		r.Factors = append(r.Factors, policy.Factor(name))
 	}
 	return err
+}
+
+// parseHold reads "hold 24h after factor_change recovery".
+func (r *Rule) parseHold(d *caddyfile.Dispenser) error {
+	duration, err := durationArgument(d, "24h")
+	if err != nil {
+		return err
+	}
+	hold := Hold{For: duration}
+	words := d.RemainingArgs()
+	var causes []string
+	for _, cause := range policy.Causes {
+		causes = append(causes, string(cause))
+	}
+	if len(words) < 2 || words[0] != "after" {
+		return d.Errf("hold needs a duration, the word after and one or more of %s, such as hold 24h after factor_change", strings.Join(causes, ", "))
+	}
+	for i, word := range words[1:] {
+		switch {
+		case !slices.Contains(causes, word):
+			return unknown(d, word, "change that a rule holds after", causes)
+		case slices.Contains(words[1:i+1], word):
+			return d.Errf("%s stands twice after hold: write it once", word)
+		}
+		hold.After = append(hold.After, policy.Cause(word))
+	}
+	r.Holds = append(r.Holds, hold)
+	return nil
 }
 
 var (

@@ -193,7 +193,18 @@ func (r *Report) meets() string {
 	if len(details) > 0 {
 		text += "; it shows " + strings.Join(details, ", ")
 	}
+	for _, hold := range need.Holds {
+		text += fmt.Sprintf("; refused for %v after %s", hold.For, causes(hold.After))
+	}
 	return text + fmt.Sprintf("; nobody logged in: %s; no factor yet: %s", need.Anonymous, need.Unenrolled)
+}
+
+func causes(after []policy.Cause) string {
+	words := make([]string, len(after))
+	for i, cause := range after {
+		words[i] = string(cause)
+	}
+	return strings.Join(words, ", ")
 }
 
 func by(steps []string) string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stepgate/stepgate/policy"
 )
@@ -14,6 +15,10 @@ func site(tb testing.TB, hosts ...string) *Site {
 		{
 			Name: "withdrawal", Paths: []string{"/wallet/withdraw"}, Methods: []string{"POST"}, SingleUse: true,
 			Details: []policy.Detail{{Label: "amount", Source: policy.FromForm, Name: "amount"}},
+			Holds: []policy.Hold{
+				{For: 24 * time.Hour, After: []policy.Cause{policy.CauseFactorChange, policy.CauseRecovery}},
+				{For: time.Hour, After: []policy.Cause{policy.CauseSupport}},
+			},
 		},
 		{Name: "rpc", Paths: []string{"/rpc"}, Conditions: []policy.Condition{{Place: policy.InJSON, Name: "method", Values: []string{"withdraw"}}}},
 		{Name: "trial", Paths: []string{"/trial"}, Report: true},
@@ -52,7 +57,8 @@ func TestExplainSaysWhatARequestMeets(t *testing.T) {
 		want              []string
 	}{
 		{"POST", "https://casino.example/x/..;/wallet/%77ithdraw", "amount=1", true, []string{
-			"rule withdrawal applies", "met       method POST", "=> a challenge, for this request alone, by totp, sms, recovery_key; it shows amount",
+			"rule withdrawal applies", "met       method POST", "=> a challenge, for this request alone, by totp, sms; it shows amount",
+			"; refused for 24h0m0s after factor_change, recovery; refused for 1h0m0s after support; nobody logged in",
 			`read as "/wallet/withdraw" by decode, params, resolve`, "--all prints them",
 		}},
 		{"GET", "https://casino.example/wallet/withdraw", "", false, []string{"rule withdrawal does not apply", "not met   method POST", "=> it goes on"}},
