@@ -60,11 +60,9 @@ type App struct {
 	// Whose pages players see. Required.
 	Brand *Brand `json:"brand,omitempty"`
 
-	// How long protected routes stay closed for a player whose first factor was
-	// bound on the word of the session alone, because the site knows no phone for
-	// them. It keeps whoever stole the session from enrolling and withdrawing at
-	// once. Default: 24h. It cannot be switched off.
-	FirstEnrolmentHold caddy.Duration `json:"first_enrolment_hold,omitempty"`
+	// How a player gets a first factor for whom the site knows no phone. Default: at
+	// once, and protected routes stay closed for 24h.
+	FirstEnrolment *FirstEnrolment `json:"first_enrolment,omitempty"`
 
 	// Accept the authenticator code of the present 30 seconds only. Default: also
 	// that of the step before and after, because phones' clocks are wrong by
@@ -75,6 +73,8 @@ type App struct {
 	storeID string
 	sender  sms.Sender
 	pages   *challengepages.Renderer
+
+	firstEnrolment gate.FirstEnrolment
 
 	ctx     caddy.Context
 	keys    ringPlace
@@ -97,8 +97,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
-	if a.FirstEnrolmentHold < 0 {
-		return errors.New("first_enrolment_hold is negative: write how long it lasts, such as 24h")
+	var err error
+	if a.firstEnrolment, err = a.FirstEnrolment.config(); err != nil {
+		return err
 	}
 	if err := a.loadStore(ctx); err != nil {
 		return fmt.Errorf("loading store: %w", err)

@@ -34,7 +34,7 @@ import (
 //			timeout   <duration>
 //			limit     number|account|address|block <count> per <duration>
 //		}
-//		first_enrolment hold <duration>
+//		first_enrolment hold <duration>|login [<duration>]|support
 //		strict_totp
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
@@ -71,18 +71,6 @@ func (a *App) parseStore(d *caddyfile.Dispenser) error {
 	}
 	var err error
 	a.StoreRaw, err = guest(d, storeNamespace, "store")
-	return err
-}
-
-func (a *App) parseFirstEnrolment(d *caddyfile.Dispenser) error {
-	word, err := argument(d, "the word hold and a duration, such as first_enrolment hold 24h")
-	if err != nil {
-		return err
-	}
-	if word != "hold" {
-		return unknown(d, word, "option of first_enrolment", []string{"hold"})
-	}
-	a.FirstEnrolmentHold, err = durationArgument(d, "24h")
 	return err
 }
 

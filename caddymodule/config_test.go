@@ -71,7 +71,13 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 		{"a logo that is none", fmt.Sprintf(`{"brand":{"name":"x","logo":%q}}`, logo), "", "checking logo"},
 		{"an unknown field", `{"brand":{"name":"x"},"stor":{}}`, "", "unknown field"},
 		{"an unknown store", `{"brand":{"name":"x"},"store":{"module":"mysql"}}`, "", "mysql"},
-		{"a negative hold", `{"brand":{"name":"x"},"first_enrolment_hold":"-1s"}`, "", "negative"},
+		{"a negative hold", `{"brand":{"name":"x"},"first_enrolment":{"mode":"hold","for":"-1s"}}`, "", "too short"},
+		{"a hold of no mode that is too short", `{"brand":{"name":"x"},"first_enrolment":{"for":"1ms"}}`, "", "too short"},
+		{"a login of long ago", `{"brand":{"name":"x"},"first_enrolment":{"mode":"login","for":"61m"}}`, "", "1s to 1h"},
+		{"a login of the future", `{"brand":{"name":"x"},"first_enrolment":{"mode":"login","for":"-1m"}}`, "", "1s to 1h"},
+		{"support with a time", `{"brand":{"name":"x"},"first_enrolment":{"mode":"support","for":"1h"}}`, "", "leave the duration out"},
+		{"an unknown way to enrol", `{"brand":{"name":"x"},"first_enrolment":{"mode":"session"}}`, "", "write hold, login or support"},
+		{"a fresh login without a login page", `{"brand":{"name":"x"},"first_enrolment":{"mode":"login"}}`, handlerJSON(""), "write login_page"},
 		{"sms without a sender", `{"brand":{"name":"x"},"sms":{}}`, "", "0 senders"},
 		{"two senders", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"},{"module":"console"}]}}`, "", "2 senders"},
 		{"an unknown country", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"}],"countries":["XX"]}}`, "", "XX"},
@@ -105,6 +111,8 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 		"sms only, with sms":        {smsApp, rule(`,"factors":["sms"]`)},
 		"registered phone with sms": {smsApp, rule(`,"unenrolled":"registered_phone"`)},
 		"holds of several times":    {plainApp, rule(`,"holds":[{"for":"24h","after":["recovery","support"]},{"for":"3d","after":["factor_change"]}]`)},
+		"a fresh login":             {`{"brand":{"name":"x"},"first_enrolment":{"mode":"login"}}`, handlerJSON(`,"login_page":"/login"`)},
+		"enrolment by support":      {`{"brand":{"name":"x"},"first_enrolment":{"mode":"support"}}`, handlerJSON("")},
 		"players who go through":    {plainApp, rule(`,"unenrolled":"allow"`)},
 	} {
 		if err := validate(t, c[0], c[1]); err != nil {

@@ -52,7 +52,7 @@ type StepUp struct {
 	Settings string `json:"settings,omitempty"`
 
 	// The path of the site's login page, to which visitors are sent. Default: none;
-	// they are refused.
+	// they are refused. With `first_enrolment login` it is required.
 	LoginPage string `json:"login_page,omitempty"`
 
 	// The path under which everything is the gateway's own and never reaches the
@@ -95,12 +95,15 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	if h.LoginPage == "" && app.FirstEnrolment.needsLoginPage() {
+		return errNoLoginPage
+	}
 	h.warn(rules.Rules())
 	config := gate.Config{
 		Policy: rules, Identity: source, Backend: app.backend, Pages: app.pages,
 		Sender: app.sender, Issuer: app.Brand.Name,
 		Prefix: h.Prefix, Settings: h.Settings, LoginPage: h.LoginPage, TrustedOrigins: h.TrustedOrigins,
-		FirstEnrolmentHold: time.Duration(app.FirstEnrolmentHold), StrictTOTP: app.StrictTOTP, MaxBody: h.MaxBody,
+		FirstEnrolment: app.firstEnrolment, StrictTOTP: app.StrictTOTP, MaxBody: h.MaxBody,
 		ClientIP: clientIP, Original: originalURL, Observe: app.observe, Failed: app.failed,
 	}
 	if app.SMS != nil {

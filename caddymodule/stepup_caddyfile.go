@@ -38,6 +38,9 @@ func parseStepUp(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
+	if handler.LoginPage == "" && needsLoginPage(h) {
+		return nil, h.WrapErr(errNoLoginPage)
+	}
 	return h.NewRoute(nil, handler), nil
 }
 
