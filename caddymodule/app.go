@@ -115,6 +115,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("loading sms: %w", err)
 		}
 		a.sender = sender
+		if risky := a.SMS.risky(); len(risky) > 0 {
+			a.logger.Warn("numbers that prove no phone, or cost a multiple, get codes", zap.Strings("numbers", risky))
+		}
 	}
 	if a.Brand == nil {
 		return errors.New(`no brand is configured: give the site's name as players know it, such as brand "Example Casino"`)

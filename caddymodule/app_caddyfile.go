@@ -31,6 +31,7 @@ import (
 //		sms {
 //			<sender> ...
 //			countries <code> ...
+//			numbers   mobile|fixed_or_mobile|voip|personal|fixed ...
 //			timeout   <duration>
 //			limit     number|account|address|block <count> per <duration>
 //		}
@@ -142,6 +143,7 @@ func (a *App) parseSMS(d *caddyfile.Dispenser) error {
 	a.SMS = s
 	options := []option{
 		{name: "countries", parse: s.parseCountries},
+		{name: "numbers", parse: s.parseNumbers},
 		duration("timeout", "9s", &s.Timeout),
 		{name: "limit", many: true, parse: s.parseLimit},
 	}
@@ -174,7 +176,21 @@ func (s *SMS) parseCountries(d *caddyfile.Dispenser) error {
 	if s.Countries, err = arguments(d, "one or more country codes in capitals, such as ID"); err != nil {
 		return err
 	}
-	if err := sms.ValidateRegions(s.Countries); err != nil {
+	if err := s.numbering().Validate(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+func (s *SMS) parseNumbers(d *caddyfile.Dispenser) error {
+	names, err := arguments(d, "mobile and what gets codes besides, such as numbers mobile fixed_or_mobile")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		s.Numbers = append(s.Numbers, sms.NumberType(name))
+	}
+	if err := s.numbering().Validate(); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil

@@ -81,6 +81,7 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 		{"sms without a sender", `{"brand":{"name":"x"},"sms":{}}`, "", "0 senders"},
 		{"two senders", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"},{"module":"console"}]}}`, "", "2 senders"},
 		{"an unknown country", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"}],"countries":["XX"]}}`, "", "XX"},
+		{"premium numbers", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"}],"numbers":["mobile","premium_rate"]}}`, "", "get no codes"},
 		{"a negative sms timeout", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"}],"timeout":-1}}`, "", "negative"},
 		{"a limit for what is not counted", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"}],"limits":[{"scope":"host","max":1,"window":"1h"}]}}`, "", "host"},
 		{"a limit without a window", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"}],"limits":[{"scope":"number","max":1}]}}`, "", "at least 1 per 1s"},
@@ -126,14 +127,15 @@ func TestDangerousChoicesAreLogged(t *testing.T) {
 	dir := t.TempDir()
 	handler := `{"handler":"step_up","identity":{"module":"placeholder","subject":"{http.request.header.Remote-User}","unsafe_header":"behind a proxy that sets it"},
 		"rules":[{"name":"open_rule","paths":["/a"],"unenrolled":"allow"},{"name":"closed_rule","paths":["/b"]}]}`
-	if err := validateLogging(t, smsApp, handler, dir); err != nil {
+	app := strings.Replace(smsApp, `"sms":{`, `"sms":{"numbers":["mobile","fixed_or_mobile","voip"],`, 1)
+	if err := validateLogging(t, app, handler, dir); err != nil {
 		t.Fatal(err)
 	}
 	log, err := os.ReadFile(filepath.Join(dir, "log.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"behind a proxy that sets it", "open_rule", "SMS codes and full numbers are printed"} {
+	for _, want := range []string{"behind a proxy that sets it", "open_rule", "SMS codes and full numbers are printed", `"numbers":["voip"]`} {
 		if !strings.Contains(string(log), want) {
 			t.Errorf("the log does not tell of %q:\n%s", want, log)
 		}

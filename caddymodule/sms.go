@@ -23,6 +23,15 @@ type SMS struct {
 	// run up a bill.
 	Countries []string `json:"countries,omitempty"`
 
+	// The types of numbers that get codes, `mobile` always among them; they take the
+	// place of the default. `fixed_or_mobile` are those of regions that do not tell
+	// the two apart, as all of North America. DANGER: `voip` and `personal` numbers are
+	// cheap to have by the thousand and prove that nobody holds a phone; `fixed` lines
+	// are mostly no good for SMS, and every one of the three may cost a multiple.
+	// Premium, shared-cost, toll-free, pager, company-wide and voicemail numbers never
+	// get codes. Default: `mobile` and `fixed_or_mobile`.
+	Numbers []sms.NumberType `json:"numbers,omitempty"`
+
 	// How many SMS may be caused. The limits that stand here take the place of the
 	// default ones of the same scope. Default: 5 an hour and 10 a day for each
 	// number, 5 an hour for each account, 10 an hour for each client address, 10 in
@@ -56,10 +65,8 @@ func (s *SMS) load(ctx caddy.Context) (sms.Sender, error) {
 	if s.Timeout < 0 {
 		return nil, errors.New("timeout is negative: write how long a hand-over may take, such as 9s")
 	}
-	if len(s.Countries) > 0 {
-		if err := sms.ValidateRegions(s.Countries); err != nil {
-			return nil, err
-		}
+	if err := s.numbering().Validate(); err != nil {
+		return nil, err
 	}
 	for _, l := range s.Limits {
 		if err := l.check(); err != nil {
@@ -79,6 +86,22 @@ func (s *SMS) load(ctx caddy.Context) (sms.Sender, error) {
 		return nil, fmt.Errorf("module of type %T is no sender", list[0])
 	}
 	return sender, nil
+}
+
+// numbering returns which numbers get codes.
+func (s *SMS) numbering() sms.Numbering {
+	return sms.Numbering{Regions: s.Countries, Types: s.Numbers}
+}
+
+// risky returns the types that get codes although they cost more or prove less.
+func (s *SMS) risky() []string {
+	var risky []string
+	for _, t := range s.Numbers {
+		if t != sms.Mobile && t != sms.FixedOrMobile {
+			risky = append(risky, string(t))
+		}
+	}
+	return risky
 }
 
 func (l SMSLimit) check() error {

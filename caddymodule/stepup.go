@@ -108,7 +108,7 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 	}
 	if app.SMS != nil {
 		config.SMSTimeout = time.Duration(app.SMS.Timeout)
-		config.SMSRegions = app.SMS.Countries
+		config.Numbering = app.SMS.numbering()
 		config.SMSLimits = app.SMS.limits()
 	}
 	h.gate, err = gate.New(config)
