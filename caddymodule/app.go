@@ -15,6 +15,7 @@ import (
 
 	"github.com/stepgate/stepgate/challengepages"
 	"github.com/stepgate/stepgate/internal/gate"
+	"github.com/stepgate/stepgate/internal/notify"
 	"github.com/stepgate/stepgate/sms"
 )
 
@@ -57,6 +58,10 @@ type App struct {
 	// How SMS codes are sent. Default: not at all; SMS is then no factor.
 	SMS *SMS `json:"sms,omitempty"`
 
+	// Where the site is told of changes to a player's factors, for its own e-mail.
+	// Default: nowhere; players learn of them by SMS and on pages only.
+	Notify *Notify `json:"notify,omitempty"`
+
 	// Whose pages players see. Required.
 	Brand *Brand `json:"brand,omitempty"`
 
@@ -75,6 +80,7 @@ type App struct {
 	pages   *challengepages.Renderer
 
 	firstEnrolment gate.FirstEnrolment
+	webhook        *notify.Webhook
 
 	ctx     caddy.Context
 	keys    ringPlace
@@ -117,6 +123,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 		a.sender = sender
 		if risky := a.SMS.risky(); len(risky) > 0 {
 			a.logger.Warn("numbers that prove no phone, or cost a multiple, get codes", zap.Strings("numbers", risky))
+		}
+	}
+	if a.Notify != nil {
+		if a.webhook, err = a.Notify.webhook(); err != nil {
+			return fmt.Errorf("loading notify: %w", err)
 		}
 	}
 	if a.Brand == nil {

@@ -35,6 +35,10 @@ import (
 //			timeout   <duration>
 //			limit     number|account|address|block <count> per <duration>
 //		}
+//		notify <url> {
+//			secret  <secret>
+//			timeout <duration>
+//		}
 //		first_enrolment hold <duration>|login [<duration>]|support
 //		strict_totp
 //	}
@@ -49,6 +53,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 		{name: "keys", parse: a.parseKeys},
 		{name: "brand", parse: a.parseBrand},
 		{name: "sms", parse: a.parseSMS},
+		{name: "notify", parse: a.parseNotify},
 		{name: "first_enrolment", parse: a.parseFirstEnrolment},
 		flag("strict_totp", &a.StrictTOTP),
 	})

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +27,22 @@ func TestTheFirstEnrolmentHasSafeDefaults(t *testing.T) {
 		got, err := c.configured.config()
 		if err != nil || got != c.want {
 			t.Errorf("%s: config = %+v, %v, want %+v", name, got, err, c.want)
+		}
+	}
+}
+
+func TestAFirstEnrolmentThatCannotWorkIsRefused(t *testing.T) {
+	for _, c := range []struct{ name, app, handler, want string }{
+		{"a negative hold", `{"brand":{"name":"x"},"first_enrolment":{"mode":"hold","for":"-1s"}}`, "", "too short"},
+		{"a hold of no mode that is too short", `{"brand":{"name":"x"},"first_enrolment":{"for":"1ms"}}`, "", "too short"},
+		{"a login of long ago", `{"brand":{"name":"x"},"first_enrolment":{"mode":"login","for":"61m"}}`, "", "1s to 1h"},
+		{"a login of the future", `{"brand":{"name":"x"},"first_enrolment":{"mode":"login","for":"-1m"}}`, "", "1s to 1h"},
+		{"support with a time", `{"brand":{"name":"x"},"first_enrolment":{"mode":"support","for":"1h"}}`, "", "leave the duration out"},
+		{"an unknown way to enrol", `{"brand":{"name":"x"},"first_enrolment":{"mode":"session"}}`, "", "write hold, login or support"},
+		{"a fresh login without a login page", `{"brand":{"name":"x"},"first_enrolment":{"mode":"login"}}`, handlerJSON(""), "write login_page"},
+	} {
+		if err := validate(t, c.app, c.handler); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: validating = %v, want an error with %q", c.name, err, c.want)
 		}
 	}
 }

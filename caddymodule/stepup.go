@@ -111,6 +111,9 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 		config.Numbering = app.SMS.numbering()
 		config.SMSLimits = app.SMS.limits()
 	}
+	if app.webhook != nil {
+		config.Notify = app.webhook.Send
+	}
 	h.gate, err = gate.New(config)
 	return err
 }
