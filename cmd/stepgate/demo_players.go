@@ -78,7 +78,7 @@ func enrol(ctx context.Context, book *account.Book, p player, bind func(context.
 	if err != nil || a.Epoch > 0 {
 		return err
 	}
-	err = bind(ctx, book, p, account.Change{Binding: "demo", Browser: "demo", Proved: true, Epoch: a.Epoch})
+	err = bind(ctx, book, p, account.Change{Binding: "demo", Browser: "demo", Proof: account.ProofPhone, Epoch: a.Epoch})
 	if err != nil {
 		return fmt.Errorf("enrolling %s: %w", p.login, err)
 	}
@@ -100,7 +100,7 @@ func bindAuthenticator(ctx context.Context, book *account.Book, p player, c acco
 	if err != nil {
 		return fmt.Errorf("computing the first code: %w", err)
 	}
-	confirmed, err := book.Confirm(ctx, id, c, setup.ID, code)
+	confirmed, err := book.Confirm(ctx, id, c, setup.ID, code, "")
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func switchOff(t *testing.T, folder string, p player) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := book.SwitchOff(t.Context(), book.ID(p.subject), account.Change{Proved: true, Epoch: a.Epoch}); err != nil {
+	if _, err := book.SwitchOff(t.Context(), book.ID(p.subject), account.Change{Proof: account.ProofFactor, Epoch: a.Epoch}); err != nil {
 		t.Fatal(err)
 	}
 }

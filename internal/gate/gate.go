@@ -49,9 +49,9 @@ type Config struct {
 	Sender sms.Sender
 	// SMSTimeout bounds one hand-over to Sender. Default 9 s.
 	SMSTimeout time.Duration
-	// SMSRegions are the countries (ISO 3166-1 alpha-2) whose numbers get an SMS,
-	// the first being that of numbers written without a country code. Default ID.
-	SMSRegions []string
+	// Numbering says which phone numbers get an SMS. Default: Indonesian mobile
+	// numbers.
+	Numbering sms.Numbering
 	// SMSLimits bound how many SMS are sent. Default DefaultSMSLimits.
 	SMSLimits SMSLimits
 
@@ -212,8 +212,8 @@ func (c *Config) defaults() error {
 	if c.SMSTimeout <= 0 {
 		c.SMSTimeout = DefaultSMSTimeout
 	}
-	if len(c.SMSRegions) == 0 {
-		c.SMSRegions = []string{"ID"}
+	if err := c.Numbering.Validate(); err != nil {
+		return fmt.Errorf("configuring gate: %w", err)
 	}
 	if c.SMSLimits == nil {
 		c.SMSLimits = DefaultSMSLimits()

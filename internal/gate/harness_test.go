@@ -289,7 +289,7 @@ func (w *world) saw(name audit.Name) bool {
 // returns its secret.
 func (w *world) enrolSMS(name string) string {
 	w.t.Helper()
-	number, err := sms.ParseNumber(w.source.phones[name], []string{"ID"})
+	number, err := sms.Numbering{}.Parse(w.source.phones[name])
 	if err != nil {
 		w.t.Fatal(err)
 	}

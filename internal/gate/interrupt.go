@@ -135,7 +135,7 @@ func (g *Gate) means(a *account.Account, who *caller, need policy.Requirement) m
 	if !toPhone || !slices.Contains(accepted, policy.SMS) || a.Disabled(policy.SMS, who.asker(need.Rules[0])) {
 		return means{}
 	}
-	phone, err := sms.ParseNumber(who.identity.Phone, g.SMSRegions)
+	phone, err := g.Numbering.Parse(who.identity.Phone)
 	if err != nil {
 		return means{}
 	}

@@ -59,7 +59,7 @@ func (g *Gate) noticePhones(who *caller, alert account.Alert) []sms.Number {
 		return nil
 	}
 	phones := slices.Clone(alert.Phones)
-	if known, err := sms.ParseNumber(who.identity.Phone, g.SMSRegions); err == nil {
+	if known, err := g.Numbering.Parse(who.identity.Phone); err == nil {
 		phones = append(phones, known)
 	}
 	slices.Sort(phones)

@@ -9,7 +9,6 @@ import (
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/factor"
 	"github.com/stepgate/stepgate/policy"
-	"github.com/stepgate/stepgate/sms"
 )
 
 // qrSize is the side of the QR code's picture, in pixels.
@@ -68,7 +67,7 @@ func (g *Gate) showSettings(w http.ResponseWriter, r *http.Request, who *caller,
 	if a.Frozen != nil {
 		page.Frozen, page.Liftable = a.Frozen.At, a.Liftable()
 	}
-	if phone, err := sms.ParseNumber(who.identity.Phone, g.SMSRegions); err == nil && g.Sender != nil {
+	if phone, err := g.Numbering.Parse(who.identity.Phone); err == nil && g.Sender != nil {
 		page.RegisteredPhone = phone.Mask()
 	}
 	query := r.URL.Query()

@@ -12,7 +12,6 @@ import (
 	"github.com/stepgate/stepgate/internal/challenge"
 	"github.com/stepgate/stepgate/internal/factor"
 	"github.com/stepgate/stepgate/policy"
-	"github.com/stepgate/stepgate/sms"
 )
 
 func (g *Gate) beginTOTP(w http.ResponseWriter, r *http.Request, who *caller, c account.Change, _ url.Values) error {
@@ -33,7 +32,7 @@ func (g *Gate) beginSMS(w http.ResponseWriter, r *http.Request, who *caller, c a
 	if g.Sender == nil {
 		return g.notFound(w, r, who.own)
 	}
-	phone, err := sms.ParseNumber(wantedNumber(who, form), g.SMSRegions)
+	phone, err := g.Numbering.Parse(wantedNumber(who, form))
 	if err != nil {
 		return g.showSettings(w, r, who, settingsShown{
 			status: http.StatusUnprocessableEntity, problem: challengepages.ProblemPhone, typed: form.Get(challengepages.FieldPhone),
@@ -134,7 +133,7 @@ func (g *Gate) showNumber(who *caller, _ *account.Account, form url.Values) []ch
 	if typed != "" {
 		return []challenge.Detail{{Label: "phone", Value: typed}}
 	}
-	phone, err := sms.ParseNumber(who.identity.Phone, g.SMSRegions)
+	phone, err := g.Numbering.Parse(who.identity.Phone)
 	if err != nil {
 		return nil
 	}
