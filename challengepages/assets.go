@@ -6,31 +6,32 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html/template"
-	"io/fs"
-	"path"
 	"regexp"
 	"strings"
 )
 
 //go:embed templates
-var sources embed.FS
+var embedded embed.FS
 
-func readAssets(brand rgb, styles, scripts []string) (assets, error) {
+// readAssets puts together the style and script of a page. The operator's style
+// comes last, so that it has the last word, and as it is written.
+func readAssets(brand rgb, operators string, styles, scripts []string) (assets, error) {
 	style, script := newPalette(brand).css(), ""
 	for _, name := range styles {
-		b, err := sources.ReadFile("templates/" + name)
+		b, err := embedded.ReadFile("templates/" + name)
 		if err != nil {
 			return assets{}, fmt.Errorf("reading style: %w", err)
 		}
 		style += compactStyle(string(b))
 	}
 	for _, name := range scripts {
-		b, err := sources.ReadFile("templates/" + name)
+		b, err := embedded.ReadFile("templates/" + name)
 		if err != nil {
 			return assets{}, fmt.Errorf("reading script: %w", err)
 		}
 		script += compactScript(string(b)) + "\n"
 	}
+	style += operators
 	return assets{Style: template.CSS(style), Script: template.JS(script)}, nil
 }
 
@@ -51,29 +52,6 @@ func contentSecurityPolicy(formTargets string, all ...assets) string {
 func sourceHash(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
-}
-
-var indentation = regexp.MustCompile(`\n\s*`)
-
-// parseTemplates reads the templates without their indentation, which no player
-// needs to load.
-func parseTemplates() (*template.Template, error) {
-	names, err := fs.Glob(sources, "templates/*.html")
-	if err != nil {
-		return nil, fmt.Errorf("listing templates: %w", err)
-	}
-	all := template.New("pages")
-	for _, name := range names {
-		text, err := sources.ReadFile(name)
-		if err != nil {
-			return nil, fmt.Errorf("reading template: %w", err)
-		}
-		compact := indentation.ReplaceAllString(strings.TrimSpace(string(text)), "\n")
-		if _, err := all.New(path.Base(name)).Parse(compact); err != nil {
-			return nil, fmt.Errorf("parsing template: %w", err)
-		}
-	}
-	return all, nil
 }
 
 var (

@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"image/png"
 	"io"
+	"io/fs"
 	"net/url"
 	"strings"
 	"time"
@@ -46,9 +47,13 @@ type Brand struct {
 	// SupportURL is where players get help: https, http, mailto or tel. Empty
 	// leaves the link out.
 	SupportURL string
-	// Languages are those offered, default "id" and "en". The first is the one for
-	// players whose browser asks for none of them.
+	// Languages are those offered, default "id", "en" and those that Overrides adds.
+	// The first is the one for players whose browser asks for none of them.
 	Languages []Lang
+	// Overrides is a folder with messages, templates and style of the operator's own,
+	// nil for none; the package comment says what may be in it. New reads all of it,
+	// and tries it on every page.
+	Overrides fs.FS
 	// Currency is the ISO 4217 code of plain amounts, default "IDR".
 	Currency string
 	// Location is the zone in which times are told. Nil tells them in UTC, and

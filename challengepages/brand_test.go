@@ -22,7 +22,7 @@ func TestNewSaysWhatIsWrongWithABrand(t *testing.T) {
 		{"named colour", func(b *Brand) { b.Color = "red" }, `"red" is not of the form #rrggbb`},
 		{"short colour", func(b *Brand) { b.Color = "#fff" }, `"#fff" is not of the form #rrggbb`},
 		{"colour as a style", func(b *Brand) { b.Color = "#000000;}*{display:none" }, "is not of the form #rrggbb"},
-		{"unknown language", func(b *Brand) { b.Languages = []Lang{"id", "fr"} }, `checking languages: "fr" is not one of id, en`},
+		{"unknown language", func(b *Brand) { b.Languages = []Lang{"id", "fr"} }, `checking languages: there are no messages for "fr": write one of en, id, or add messages/fr.toml`},
 		{"language twice", func(b *Brand) { b.Languages = []Lang{"id", "id"} }, `"id" is named twice`},
 		{"currency", func(b *Brand) { b.Currency = "Rupiah" }, `"Rupiah" is not an ISO 4217 code`},
 		{"small currency", func(b *Brand) { b.Currency = "idr" }, `"idr" is not an ISO 4217 code`},

@@ -60,7 +60,7 @@ func TestChallengePostsWhatTheGateExpects(t *testing.T) {
 		{"post", action, []string{id}, []string{"stepgate_action=send", "stepgate_action=cancel", "stepgate_action=not_me"}},
 		{"post", action, []string{id, "stepgate_factor=totp"}, []string{"stepgate_action=use"}},
 		{"post", action, []string{id, "stepgate_factor=recovery_key"}, []string{"stepgate_action=use"}},
-		{"post", action, []string{id, "stepgate_language=en"}, []string{"stepgate_action=language"}},
+		{"post", action, []string{id, "stepgate_action=language"}, []string{"stepgate_language=en"}},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(formOf{})); diff != "" {
 		t.Errorf("forms differ (-want +got):\n%s", diff)

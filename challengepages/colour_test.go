@@ -71,7 +71,7 @@ func TestGoodBrandColourStaysAsItIs(t *testing.T) {
 // The colours that do not come from the brand, and the surfaces that the
 // computation takes for granted.
 func TestStylesheetHasTheColoursThatWereComputedFor(t *testing.T) {
-	style, err := sources.ReadFile("templates/style.css")
+	style, err := embedded.ReadFile("templates/style.css")
 	if err != nil {
 		t.Fatal(err)
 	}

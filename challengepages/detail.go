@@ -6,15 +6,15 @@ package challengepages
 // themselves get it in this form.
 func (r *Renderer) DetailValue(lang Lang, d Detail) string {
 	lang, _ = r.Lang(string(lang))
-	value, _ := detailValue(lang, r.currency, d)
+	value, _ := r.catalogues[lang].format.detailValue(r.currency, d)
 	return value
 }
 
 // detailValue gives what is shown of a detail, and whether it is an amount of
 // money.
-func detailValue(l Lang, currency string, d Detail) (string, bool) {
+func (f *format) detailValue(currency string, d Detail) (string, bool) {
 	if d.Label == "amount" {
-		if amount, ok := money(l, currency, d.Value); ok {
+		if amount, ok := f.money(currency, d.Value); ok {
 			return amount, true
 		}
 	}

@@ -177,10 +177,10 @@ func setupStates() []state {
 	unsent := sms
 	unsent.Sent, unsent.Problem = false, ProblemNotSent
 	key := RecoveryKey{
-		Key: "ABCD-EFGH-JKMN-PQRS-TVWX-YZ23-4567", Action: "/account/security", Method: "get",
+		Key: "ABCD-EFGH-JKMN-PQRS-TVWX-YZ23-4567", Action: "/account/security",
 	}
 	used := key
-	used.Used, used.Action, used.Method = true, "/wallet/withdraw", "post"
+	used.Used, used.Action = true, "/wallet/withdraw"
 	used.Hidden = []Hidden{{FieldChallenge, "k3vJ8w0mSx2bT5nQ"}, {FieldAction, ActionContinue}}
 	return []state{
 		{"totp-setup", totp, true},

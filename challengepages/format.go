@@ -3,6 +3,7 @@ package challengepages
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -12,17 +13,13 @@ import (
 // before the point are more than any account holds.
 var plainAmount = regexp.MustCompile(`^(0|[1-9][0-9]{0,14})(?:\.([0-9]{1,2}))?$`)
 
-// separators are the signs between groups of thousands and before the decimals.
-var separators = map[Lang][2]string{Indonesian: {".", ","}, English: {",", "."}}
-
 // money writes a plain decimal number as an amount, digit for digit, and tells
 // whether it was one. It computes nothing: what is shown is what will be sent.
-func money(l Lang, currency, value string) (string, bool) {
+func (f *format) money(currency, value string) (string, bool) {
 	m := plainAmount.FindStringSubmatch(value)
 	if m == nil {
 		return "", false
 	}
-	sep := separators[l]
 	var b strings.Builder
 	if currency == "IDR" {
 		b.WriteString("Rp")
@@ -31,51 +28,41 @@ func money(l Lang, currency, value string) (string, bool) {
 	}
 	for i, digit := range m[1] {
 		if i > 0 && (len(m[1])-i)%3 == 0 {
-			b.WriteString(sep[0])
+			b.WriteString(f.thousands)
 		}
 		b.WriteRune(digit)
 	}
 	if m[2] != "" {
-		b.WriteString(sep[1] + m[2])
+		b.WriteString(f.decimal + m[2])
 	}
 	return b.String(), true
 }
 
 // clock tells a time of day: "14.05 WIB" in Indonesian, "14:05 WIB" in English.
-func (w *words) clock(t time.Time) string {
-	layout := "15.04"
-	if w.lang == English {
-		layout = "15:04"
-	}
-	return w.in(t).Format(layout) + "\u00a0" + w.zone(t)
-}
+func (w *words) clock(t time.Time) string { return w.timeOf(w.format.clock, t) }
 
 // exactClock is clock with seconds, for waits of less than a minute or two.
-func (w *words) exactClock(t time.Time) string {
-	layout := "15.04.05"
-	if w.lang == English {
-		layout = "15:04:05"
-	}
-	return w.in(t).Format(layout) + "\u00a0" + w.zone(t)
+func (w *words) exactClock(t time.Time) string { return w.timeOf(w.format.exactClock, t) }
+
+func (w *words) timeOf(p pattern, t time.Time) string {
+	local := w.in(t)
+	return p.fill(map[string]string{
+		"hour": local.Format("15"), "minute": local.Format("04"), "second": local.Format("05"),
+	}) + "\u00a0" + w.zone(t)
 }
 
 // date tells a day: "3 Januari 2026", "3 January 2026".
 func (w *words) date(t time.Time) string {
 	t = w.in(t)
-	month := t.Month().String()
-	if w.lang == Indonesian {
-		month = indonesianMonths[t.Month()-1]
-	}
-	return fmt.Sprintf("%d\u00a0%s\u00a0%d", t.Day(), month, t.Year())
+	return w.format.date.fill(map[string]string{
+		"day": strconv.Itoa(t.Day()), "month": w.format.months[t.Month()-1], "year": strconv.Itoa(t.Year()),
+	})
 }
 
 // dateClock tells day and time of day.
 func (w *words) dateClock(t time.Time) string {
-	return w.date(t) + ", " + w.clock(t)
+	return w.format.dateClock.fill(map[string]string{"date": w.date(t), "clock": w.clock(t)})
 }
-
-var indonesianMonths = [12]string{"Januari", "Februari", "Maret", "April", "Mei", "Juni",
-	"Juli", "Agustus", "September", "Oktober", "November", "Desember"}
 
 func (w *words) in(t time.Time) time.Time {
 	if w.location == nil {

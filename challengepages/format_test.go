@@ -19,12 +19,12 @@ func TestPlainAmountsAreFormattedDigitForDigit(t *testing.T) {
 		{"999999999999999.99", "Rp999.999.999.999.999,99", "Rp999,999,999,999,999.99"},
 	} {
 		for lang, want := range map[Lang]string{Indonesian: test.id, English: test.en} {
-			if got, ok := money(lang, "IDR", test.value); got != want || !ok {
+			if got, ok := builtInCatalogue(t, lang).format.money("IDR", test.value); got != want || !ok {
 				t.Errorf("money(%s, %q) = %q, %v, want %q", lang, test.value, got, ok, want)
 			}
 		}
 	}
-	if got, _ := money(English, "USD", "1234.50"); got != "USD\u00a01,234.50" {
+	if got, _ := builtInCatalogue(t, English).format.money("USD", "1234.50"); got != "USD\u00a01,234.50" {
 		t.Errorf("another currency is %q", got)
 	}
 }
@@ -34,7 +34,7 @@ func TestPlainAmountsAreFormattedDigitForDigit(t *testing.T) {
 func TestAmountsThatCanBeReadTwoWaysAreNotFormatted(t *testing.T) {
 	for _, value := range []string{"", " 1", "1 ", "01", "+1", "-1", "1e9", "0x10", "1.234", "1.", ".5", "1,5", "2.500.000", "2,500,000",
 		"Rp1", "１２", "1\n", "1000000000000000", "1_000", "NaN", "1\u202e2"} {
-		if got, ok := money(Indonesian, "IDR", value); ok {
+		if got, ok := builtInCatalogue(t, Indonesian).format.money("IDR", value); ok {
 			t.Errorf("money(%q) = %q", value, got)
 		}
 		page := render(t, newRenderer(t), English, Challenge{Factor: "totp", Details: []Detail{{"amount", value}}})
@@ -59,13 +59,13 @@ func TestTimesAreToldInTheSitesZone(t *testing.T) {
 		{nil, "07.00\u00a0UTC", "07:00\u00a0UTC"},
 	} {
 		for lang, want := range map[Lang]string{Indonesian: test.id, English: test.en} {
-			w := &words{lang: lang, location: test.location}
+			w := &words{catalogue: builtInCatalogue(t, lang), location: test.location}
 			if got := w.clock(now.In(time.Local)); got != want {
 				t.Errorf("in %v and %s it is %q, want %q", test.location, lang, got, want)
 			}
 		}
 	}
-	w := &words{lang: Indonesian, location: jakarta}
+	w := &words{catalogue: builtInCatalogue(t, Indonesian), location: jakarta}
 	if got, want := w.dateClock(now.Add(12*time.Hour)), "4\u00a0Januari\u00a02026, 02.00\u00a0WIB"; got != want {
 		t.Errorf("dateClock = %q, want %q", got, want)
 	}

@@ -2,16 +2,17 @@ package challengepages
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"golang.org/x/text/language"
 )
 
-// Lang is a language that the pages are written in.
+// Lang is a language that the pages are written in, as its BCP 47 tag.
 type Lang string
 
-// The languages there are.
+// The languages that come with the package. [Brand.Overrides] adds others.
 const (
 	Indonesian Lang = "id"
 	English    Lang = "en"
@@ -21,22 +22,26 @@ const (
 // bytes. Browsers send some dozens.
 const maxAcceptLanguage = 256
 
-// tables holds the words of each language. It is never written to.
-var tables = map[Lang]map[string]string{
-	Indonesian: indonesianWords,
-	English:    englishWords,
-}
-
-// ownName is what a language calls itself.
-var ownName = map[Lang]string{Indonesian: "Bahasa Indonesia", English: "English"}
-
-func checkLanguages(offered []Lang) ([]Lang, error) {
+// checkLanguages gives the languages to offer: those that are named, else
+// Indonesian, English and what else there is a catalogue of.
+func checkLanguages(offered []Lang, all map[Lang]*catalogue) ([]Lang, error) {
 	if len(offered) == 0 {
-		return []Lang{Indonesian, English}, nil
+		offered = []Lang{Indonesian, English}
+		for _, l := range slices.Sorted(maps.Keys(all)) {
+			if !slices.Contains(offered, l) {
+				offered = append(offered, l)
+			}
+		}
+		return offered, nil
 	}
 	for i, l := range offered {
-		if _, ok := tables[l]; !ok {
-			return nil, fmt.Errorf("checking languages: %q is not one of id, en", string(l))
+		if _, ok := all[l]; !ok {
+			var known []string
+			for _, k := range slices.Sorted(maps.Keys(all)) {
+				known = append(known, string(k))
+			}
+			return nil, fmt.Errorf("checking languages: there are no messages for %q: write one of %s, or add %s to the folder of pages",
+				string(l), strings.Join(known, ", "), messageFile(l))
 		}
 		if slices.Contains(offered[:i], l) {
 			return nil, fmt.Errorf("checking languages: %q is named twice", string(l))
@@ -82,13 +87,40 @@ func (r *Renderer) Lang(s string) (Lang, bool) {
 	return r.languages[0], false
 }
 
-// other gives the language to switch to from l, and whether there is one. With two
-// languages one button is enough.
-func (r *Renderer) other(l Lang) (Lang, bool) {
+// languageSwitch leads to the same page in other languages: by a form where the
+// page belongs to a challenge, else by links.
+type languageSwitch struct {
+	Others []otherLanguage
+	// Action and Challenge are set for a form.
+	Action, Challenge string
+}
+
+// otherLanguage is a language under the name that it has for itself.
+type otherLanguage struct {
+	Lang Lang
+	Name string
+}
+
+// linkSwitch gives the language switch of a page that a GET shows again; nil where
+// there is but one language.
+func (r *Renderer) linkSwitch(l Lang) *languageSwitch {
+	var others []otherLanguage
 	for _, o := range r.languages {
 		if o != l {
-			return o, true
+			others = append(others, otherLanguage{Lang: o, Name: r.catalogues[o].format.name})
 		}
 	}
-	return "", false
+	if len(others) == 0 {
+		return nil
+	}
+	return &languageSwitch{Others: others}
+}
+
+// formSwitch gives the language switch of a challenge.
+func (r *Renderer) formSwitch(l Lang, action, challenge string) *languageSwitch {
+	s := r.linkSwitch(l)
+	if s != nil {
+		s.Action, s.Challenge = action, challenge
+	}
+	return s
 }

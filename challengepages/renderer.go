@@ -12,12 +12,13 @@ import (
 // Renderer renders pages for one brand. It is immutable and safe for concurrent
 // use.
 type Renderer struct {
-	brand     brandView
-	languages []Lang
-	matcher   language.Matcher
-	currency  string
-	location  *time.Location
-	templates *template.Template
+	brand      brandView
+	languages  []Lang
+	matcher    language.Matcher
+	catalogues map[Lang]*catalogue
+	currency   string
+	location   *time.Location
+	templates  *template.Template
 	// The challenge has ten kibibytes for everything, so it goes without the style
 	// and script that only the other pages need.
 	challengeAssets, assets assets
@@ -31,7 +32,8 @@ type assets struct {
 }
 
 // New checks a brand and makes its renderer. Errors say what is wrong with the
-// brand and what to write instead.
+// brand and what to write instead; those about a file of [Brand.Overrides] begin
+// with its name and line.
 func New(b Brand) (*Renderer, error) {
 	brand, err := newBrandView(b)
 	if err != nil {
@@ -41,7 +43,11 @@ func New(b Brand) (*Renderer, error) {
 	if err != nil {
 		return nil, err
 	}
-	languages, err := checkLanguages(b.Languages)
+	sources, err := readSources(b.Overrides)
+	if err != nil {
+		return nil, err
+	}
+	languages, err := checkLanguages(b.Languages, sources.catalogues)
 	if err != nil {
 		return nil, err
 	}
@@ -49,22 +55,23 @@ func New(b Brand) (*Renderer, error) {
 	if err != nil {
 		return nil, err
 	}
-	templates, err := parseTemplates()
+	templates, err := sources.parseTemplates()
 	if err != nil {
 		return nil, err
 	}
-	small, err := readAssets(color, []string{"style.css"}, []string{"script.js"})
+	small, err := readAssets(color, sources.style, []string{"style.css"}, []string{"script.js"})
 	if err != nil {
 		return nil, err
 	}
-	full, err := readAssets(color, []string{"style.css", "more.css"}, []string{"script.js", "more.js"})
+	full, err := readAssets(color, sources.style, []string{"style.css", "more.css"}, []string{"script.js", "more.js"})
 	if err != nil {
 		return nil, err
 	}
-	return &Renderer{
+	r := &Renderer{
 		brand:           brand,
 		languages:       languages,
 		matcher:         newMatcher(languages),
+		catalogues:      sources.catalogues,
 		currency:        code,
 		location:        b.Location,
 		templates:       templates,
@@ -72,7 +79,13 @@ func New(b Brand) (*Renderer, error) {
 		assets:          full,
 		csp:             contentSecurityPolicy("'self'", small, full),
 		cspReleasing:    contentSecurityPolicy("'self' https:", small, full),
-	}, nil
+	}
+	if b.Overrides != nil {
+		if err := r.tryOverrides(b); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
 }
 
 // CSP is the Content-Security-Policy that goes with a page. It allows the page's
@@ -101,11 +114,12 @@ func (r *Renderer) CSP(p Page) string {
 
 // frame is what every page has, around the view of its own.
 type frame struct {
-	Lang  Lang
-	Title string
-	Brand brandView
+	Lang        Lang
+	RightToLeft bool
+	Title       string
+	Brand       brandView
 	assets
-	// Switch is the way to the other language, nil where there is none or where
+	// Switch is the way to the other languages, nil where there is none or where
 	// the page could not be shown again.
 	Switch *languageSwitch
 	// Help tells whether the footer has the support link.
@@ -115,25 +129,22 @@ type frame struct {
 	words *words
 }
 
-// languageSwitch leads to the same page in another language: by a form where the
-// page belongs to a challenge, else by a link.
-type languageSwitch struct {
-	Lang Lang
-	Name string
-	// Action and Challenge are set for a form.
-	Action, Challenge string
+// T gives a message to a template. One that needs a value is an error: a player
+// would read the placeholder.
+func (f *frame) T(key string) (string, error) {
+	if names := f.words.messages[key].other.names(); len(names) > 0 {
+		return "", fmt.Errorf("message %q needs a value for {%s}, and T fills nothing in: show the field of the view that has it", key, names[0])
+	}
+	return f.words.text(key), nil
 }
-
-// T gives a message to a template.
-func (f *frame) T(key string) string { return f.words.text(key) }
 
 // Render gives a whole HTML document. An unknown language means the brand's
 // first. It fails only on a page of another package, on an outcome or a method
 // that does not exist, and on a set-up URI that is none.
 func (r *Renderer) Render(lang Lang, p Page) ([]byte, error) {
 	lang, _ = r.Lang(string(lang))
-	w := &words{lang: lang, table: tables[lang], currency: r.currency, brand: r.brand.Name, location: r.location}
-	f := &frame{Lang: lang, Brand: r.brand, assets: r.assets, Help: true, words: w}
+	w := &words{catalogue: r.catalogues[lang], currency: r.currency, brand: r.brand.Name, location: r.location}
+	f := &frame{Lang: lang, RightToLeft: w.format.rightToLeft, Brand: r.brand, assets: r.assets, Help: true, words: w}
 	if err := r.fill(f, p); err != nil {
 		return nil, fmt.Errorf("rendering page: %w", err)
 	}
@@ -169,13 +180,4 @@ func (r *Renderer) fill(f *frame, p Page) error {
 		return r.fillRecoveryKey(f, p)
 	}
 	return fmt.Errorf("there is no page of type %T", p)
-}
-
-// linkSwitch gives the language switch of a page that a GET shows again.
-func (r *Renderer) linkSwitch(l Lang) *languageSwitch {
-	other, ok := r.other(l)
-	if !ok {
-		return nil
-	}
-	return &languageSwitch{Lang: other, Name: ownName[other]}
 }

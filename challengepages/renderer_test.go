@@ -242,7 +242,6 @@ func TestRenderRefusesWhatIsNoPage(t *testing.T) {
 		"unknown way":             Challenge{Factor: "totp", Others: []string{"telepathy"}},
 		"unknown problem":         Challenge{Factor: "totp", Problem: "bored"},
 		"unknown notice":          Settings{Notice: "party"},
-		"unknown method":          RecoveryKey{Method: "dialog"},
 		"set-up URI as a script":  TOTPSetup{URI: "javascript:alert(1)"},
 		"pointer instead of page": &Outcome{Kind: OutcomeExpired},
 	} {

@@ -35,10 +35,10 @@ type SMSText struct {
 // in the site's name.
 func (r *Renderer) SMSText(lang Lang, m SMSText) string {
 	lang, _ = r.Lang(string(lang))
-	form := smsForms[lang]
+	c := r.catalogues[lang]
 	brand := toGSM(r.brand.Name)
-	purpose := form.purposes[m.Rule]
-	amount, payee := r.smsDetails(lang, m.Details)
+	purpose := c.messages["text.purpose."+m.Rule].text
+	amount, payee := r.smsDetails(c, m.Details)
 	code := toGSM(m.Code)
 	boundLine := ""
 	if host := toGSM(m.Host); host != "" {
@@ -47,12 +47,12 @@ func (r *Renderer) SMSText(lang Lang, m SMSText) string {
 
 	// From the fullest to the barest. The bound line goes before what is approved is
 	// left out, and the amount is the last of that to go.
-	whats := []string{
-		form.what(purpose, amount, payee),
-		form.what(purpose, amount, shortPayee(payee)),
-		form.what("", amount, shortPayee(payee)),
-		form.what(purpose, amount, ""),
-		form.what("", amount, ""),
+	whats := []smsWhat{
+		{purpose, amount, payee},
+		{purpose, amount, shortPayee(payee)},
+		{"", amount, shortPayee(payee)},
+		{purpose, amount, ""},
+		{"", amount, ""},
 	}
 	for _, end := range []string{boundLine, ""} {
 		for i, what := range whats {
@@ -60,14 +60,14 @@ func (r *Renderer) SMSText(lang Lang, m SMSText) string {
 				break
 			}
 			for _, name := range []string{brand, shorten(brand, shortName)} {
-				text := form.write(name, code, what, m.Minutes) + end
+				text := c.smsText(name, code, what, m.Minutes) + end
 				if n, ok := septets(text); ok && n <= maxSeptets {
 					return text
 				}
 			}
 		}
 	}
-	return form.write(shorten(brand, shortName), code, "", m.Minutes)
+	return c.smsText(shorten(brand, shortName), code, smsWhat{}, m.Minutes)
 }
 
 const (
@@ -76,68 +76,38 @@ const (
 	maxPayeeValue = 200 // what is looked at at all, in bytes
 )
 
-// smsForm is how a language puts it.
-type smsForm struct {
-	write    func(brand, code, what string, minutes int) string
-	purposes map[string]string
-	// joint holds the words in front of what is approved and of the payee.
-	joint [2]string
-}
+// smsWhat is what a code approves. Each may be empty.
+type smsWhat struct{ purpose, amount, payee string }
 
-var smsForms = map[Lang]smsForm{
-	Indonesian: {
-		write: func(brand, code, what string, minutes int) string {
-			return "Kode " + leading(brand, "", " ") + "Anda: " + code + what +
-				". JANGAN berikan kode ini kepada siapa pun, termasuk petugas kami. Berlaku " +
-				strconv.Itoa(minutes) + " menit."
-		},
-		purposes: map[string]string{
-			"withdrawal": "penarikan", "contact": "ubah kontak", "email": "ubah email", "phone": "ubah nomor HP",
-			"payment_method": "ubah rekening", "settings_totp": "keamanan akun", "settings_sms": "keamanan akun",
-			"settings_off": "mematikan verifikasi", "settings_recovery_key": "kunci pemulihan",
-		},
-		joint: [2]string{"untuk", "ke"},
-	},
-	English: {
-		write: func(brand, code, what string, minutes int) string {
-			return code + " is your " + leading(brand, "", " ") + "code" + what +
-				". Never share it, even with our staff. Valid " + strconv.Itoa(minutes) + " min."
-		},
-		purposes: map[string]string{
-			"withdrawal": "withdrawal", "contact": "contact change", "email": "email change", "phone": "phone change",
-			"payment_method": "account change", "settings_totp": "account security", "settings_sms": "account security",
-			"settings_off": "turning off verification", "settings_recovery_key": "recovery key",
-		},
-		joint: [2]string{"for", "to"},
-	},
-}
-
-// what puts purpose, amount and payee into words: " for withdrawal Rp2,500,000 to
-// 1234567890". Each may be empty.
-func (f smsForm) what(purpose, amount, payee string) string {
-	what := strings.TrimSpace(purpose + " " + amount)
-	if what == "" {
-		return leading(payee, " "+f.joint[0]+" ", "")
+// smsText puts it into words: "… for withdrawal Rp2,500,000 to 1234567890". What is
+// empty leaves no gap.
+func (c *catalogue) smsText(brand, code string, what smsWhat, minutes int) string {
+	values := map[string]string{"brand": brand, "code": code, "minutes": strconv.Itoa(minutes)}
+	fill := func(key string) string {
+		return strings.Join(strings.Fields(c.messages[key].counting(minutes).fill(values)), " ")
 	}
-	return " " + f.joint[0] + " " + what + leading(payee, " "+f.joint[1]+" ", "")
-}
-
-// leading gives s between before and after, or nothing where s is empty.
-func leading(s, before, after string) string {
-	if s == "" {
-		return ""
+	values["purpose"], values["amount"], values["payee"] = what.purpose, what.amount, what.payee
+	values["what"] = fill("text.what")
+	switch {
+	case values["what"] == "" && what.payee == "":
+		return fill("text.code")
+	case what.payee == "":
+		return fill("text.code.for")
+	case values["what"] == "":
+		values["what"] = what.payee
+		return fill("text.code.for")
 	}
-	return before + s + after
+	return fill("text.code.for.payee")
 }
 
 // smsDetails picks what an SMS says of a request: the amount, and who or what gets
 // it. Details under other labels are on the page only.
-func (r *Renderer) smsDetails(l Lang, ds []Detail) (amount, payee string) {
+func (r *Renderer) smsDetails(c *catalogue, ds []Detail) (amount, payee string) {
 	var payees []string
 	for _, d := range ds {
 		switch d.Label {
 		case "amount":
-			if m, ok := money(l, r.currency, d.Value); ok {
+			if m, ok := c.format.money(r.currency, d.Value); ok {
 				amount = toGSM(m)
 			} else if smsAmount.MatchString(d.Value) {
 				amount = d.Value

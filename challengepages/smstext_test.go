@@ -96,7 +96,7 @@ func TestDetailCannotWriteAMessageOfItsOwn(t *testing.T) {
 			t.Errorf("smsPayee(%q) = %q, want %q", value, got, want)
 		}
 	}
-	amount, _ := newRenderer(t).smsDetails(English, []Detail{{"amount", "1 juta, hubungi 0812"}})
+	amount, _ := newRenderer(t).smsDetails(builtInCatalogue(t, English), []Detail{{"amount", "1 juta, hubungi 0812"}})
 	if amount != "" {
 		t.Errorf("an amount with words gets into the text: %q", amount)
 	}

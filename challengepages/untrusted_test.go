@@ -178,8 +178,6 @@ func restore(p reflect.Value, was Page) {
 		}
 	case TOTPSetup:
 		p.FieldByName("URI").SetString("otpauth://totp/" + hostile)
-	case RecoveryKey:
-		p.FieldByName("Method").SetString(was.Method)
 	}
 }
 

@@ -106,9 +106,7 @@ func (r *Renderer) fillChallenge(f *frame, c Challenge) {
 	if c.Held {
 		v.CancelWhat = w.text("way.cancel.held")
 	}
-	if other, ok := r.other(f.Lang); ok {
-		f.Switch = &languageSwitch{Lang: other, Name: ownName[other], Action: v.Action, Challenge: c.ID}
-	}
+	f.Switch = r.formSwitch(f.Lang, v.Action, c.ID)
 	f.Title = v.Heading
 	if c.Problem != ProblemNone {
 		f.Title = w.text("problem") + v.Heading
@@ -145,9 +143,9 @@ func (w *words) details(ds []Detail) []detailView {
 	views := make([]detailView, 0, len(ds))
 	for _, d := range ds {
 		v := detailView{Label: shown(d.Label)}
-		v.Value, v.Amount = detailValue(w.lang, w.currency, d)
+		v.Value, v.Amount = w.format.detailValue(w.currency, d)
 		if v.Amount && len(v.Value) > maxLargeAmount {
-			v.Groups = strings.SplitAfter(v.Value, separators[w.lang][0])
+			v.Groups = strings.SplitAfter(v.Value, w.format.thousands)
 		}
 		if w.has("detail." + d.Label) {
 			v.Label = w.text("detail." + d.Label)

@@ -34,7 +34,7 @@ const (
 	FieldAction    = "stepgate_action"    // one of the Action… values
 	FieldFactor    = "stepgate_factor"    // "totp", "sms" or "recovery_key"
 	FieldCode      = "stepgate_code"      // what the player typed
-	FieldLanguage  = "stepgate_language"  // "id" or "en"
+	FieldLanguage  = "stepgate_language"  // the tag of a language
 	FieldPhone     = "stepgate_phone"     // a phone number, on the settings page
 	FieldSetup     = "stepgate_setup"     // the id of the set-up under way
 	FieldName      = "stepgate_name"      // what the player calls an authenticator

@@ -13,8 +13,7 @@ import (
 // words speaks one language while one page is rendered. A message is plain text
 // with placeholders in braces: "Sent to {phone}."
 type words struct {
-	lang     Lang
-	table    map[string]string
+	*catalogue
 	currency string
 	brand    string
 	location *time.Location
@@ -24,8 +23,10 @@ type words struct {
 }
 
 // text gives a message that has no placeholders, as plain text.
-func (w *words) text(key string) string {
-	m, ok := w.table[key]
+func (w *words) text(key string) string { return w.message(key).text }
+
+func (w *words) message(key string) message {
+	m, ok := w.messages[key]
 	if !ok {
 		w.err = errors.Join(w.err, fmt.Errorf("finding message %q in %q: there is none", key, string(w.lang)))
 	}
@@ -34,16 +35,17 @@ func (w *words) text(key string) string {
 
 // has tells whether there is a message of that key.
 func (w *words) has(key string) bool {
-	_, ok := w.table[key]
+	_, ok := w.messages[key]
 	return ok
 }
 
 // html gives a message with its placeholders filled: args are names and values by
 // turns. A string is taken for untrusted: it is made [shown], escaped, and isolated
 // by <bdi>, so that it can neither be markup nor reorder the sentence. An int is a
-// number, a template.HTML is ours and goes in as it is.
+// number, and chooses the plural form; a template.HTML is ours and goes in as it is.
 func (w *words) html(key string, args ...any) template.HTML {
-	m := w.text(key)
+	m := w.message(key)
+	p := m.other
 	values := make(map[string]string, len(args)/2)
 	for i := 0; i+1 < len(args); i += 2 {
 		name, _ := args[i].(string)
@@ -52,24 +54,22 @@ func (w *words) html(key string, args ...any) template.HTML {
 			values[name] = string(v)
 		case int:
 			values[name] = strconv.Itoa(v)
+			p = m.counting(v)
 		case string:
 			values[name] = "<bdi>" + html.EscapeString(shown(v)) + "</bdi>"
 		}
 	}
 	var b strings.Builder
-	for {
-		before, rest, found := strings.Cut(m, "{")
-		b.WriteString(html.EscapeString(before))
-		if !found {
-			break
+	for _, piece := range p {
+		b.WriteString(html.EscapeString(piece.literal))
+		if piece.name == "" {
+			continue
 		}
-		name, after, _ := strings.Cut(rest, "}")
-		value, ok := values[name]
+		value, ok := values[piece.name]
 		if !ok {
-			w.err = errors.Join(w.err, fmt.Errorf("filling message %q in %q: no value for %q", key, string(w.lang), name))
+			w.err = errors.Join(w.err, fmt.Errorf("filling message %q in %q: no value for %q", key, string(w.lang), piece.name))
 		}
 		b.WriteString(value)
-		m = after
 	}
 	return template.HTML(b.String())
 }

@@ -11,47 +11,44 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var placeholder = regexp.MustCompile(`\{([a-z]*)\}`)
+// builtInCatalogue gives the catalogue of a language that comes with the package.
+func builtInCatalogue(t testing.TB, l Lang) *catalogue {
+	t.Helper()
+	all, err := builtIn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all[l]
+}
 
 func TestBothLanguagesSayEverything(t *testing.T) {
-	if diff := cmp.Diff(slices.Sorted(maps.Keys(indonesianWords)), slices.Sorted(maps.Keys(englishWords))); diff != "" {
+	id, en := builtInCatalogue(t, Indonesian).messages, builtInCatalogue(t, English).messages
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(id)), slices.Sorted(maps.Keys(en))); diff != "" {
 		t.Errorf("keys differ (-Indonesian +English):\n%s", diff)
 	}
-	for key, id := range indonesianWords {
-		en := englishWords[key]
-		a, b := placeholder.FindAllString(id, -1), placeholder.FindAllString(en, -1)
-		slices.Sort(a)
-		slices.Sort(b)
-		if !slices.Equal(a, b) {
+	for key := range id {
+		if a, b := id[key].other.names(), en[key].other.names(); !slices.Equal(a, b) {
 			t.Errorf("%s has the placeholders %v in Indonesian and %v in English", key, a, b)
-		}
-		for _, m := range []string{id, en} {
-			if strings.TrimSpace(m) == "" {
-				t.Errorf("%s is empty", key)
-			}
-			if strings.Count(m, "{") != strings.Count(m, "}") || strings.Count(m, "{") != len(a) {
-				t.Errorf("%s has a brace that is no placeholder: %q", key, m)
-			}
 		}
 	}
 }
 
 func TestEveryMessageOfATemplateExistsAndIsPlain(t *testing.T) {
 	use := regexp.MustCompile(`\.T "([^"]+)"`)
-	names, err := fs.Glob(sources, "templates/*.html")
+	names, err := fs.Glob(embedded, "templates/*.html")
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := 0
+	messages, found := builtInCatalogue(t, English).messages, 0
 	for _, name := range names {
-		text, err := sources.ReadFile(name)
+		text, err := embedded.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, m := range use.FindAllStringSubmatch(string(text), -1) {
 			found++
-			if message, ok := englishWords[m[1]]; !ok || placeholder.MatchString(message) {
-				t.Errorf("%s uses %q, which is %q", name, m[1], message)
+			if message, ok := messages[m[1]]; !ok || len(message.other.names()) > 0 {
+				t.Errorf("%s uses %q, which is %q", name, m[1], message.text)
 			}
 		}
 	}
@@ -81,13 +78,11 @@ func TestEveryKindHasItsWords(t *testing.T) {
 	}
 	for _, rule := range []string{"withdrawal", "contact", "email", "phone", "payment_method",
 		"settings_totp", "settings_sms", "settings_off", "settings_recovery_key"} {
-		if _, ok := englishWords["rule."+rule]; !ok {
+		if _, ok := builtInCatalogue(t, English).messages["rule."+rule]; !ok {
 			t.Errorf("the rule %s has no sentence of its own", rule)
 		}
-		for _, lang := range []Lang{Indonesian, English} {
-			if smsForms[lang].purposes[rule] == "" {
-				t.Errorf("the rule %s has no words for the SMS in %s", rule, lang)
-			}
+		if _, ok := builtInCatalogue(t, English).messages["text.purpose."+rule]; !ok {
+			t.Errorf("the rule %s has no words for the SMS", rule)
 		}
 	}
 	for _, lang := range []Lang{Indonesian, English} {
@@ -114,10 +109,13 @@ func TestRuleWithoutWordsOfItsOwnGetsTheGeneralOnes(t *testing.T) {
 // them. A receipt cannot be trusted, so nothing is ever "delivered".
 func TestNoTextSaysMoreThanItMay(t *testing.T) {
 	forbidden := regexp.MustCompile(`(?i)casino|kasino|\b(bet|bets|betting|game|games|gambl|judi|taruhan|permainan|slot|togel|deposit|bonus)|deliver|terkirim ke`)
-	texts := slices.Concat(slices.Collect(maps.Values(indonesianWords)), slices.Collect(maps.Values(englishWords)))
-	for _, form := range smsForms {
-		texts = append(texts, form.write("", "123456", "", 5))
-		texts = slices.AppendSeq(texts, maps.Values(form.purposes))
+	var texts []string
+	for _, lang := range []Lang{Indonesian, English} {
+		for _, m := range builtInCatalogue(t, lang).messages {
+			for _, p := range m.all() {
+				texts = append(texts, p.fill(nil))
+			}
+		}
 	}
 	for _, text := range texts {
 		if m := forbidden.FindString(text); m != "" {
@@ -132,11 +130,11 @@ func TestOutcomeSaysThatNothingWasSentExactlyWhereThatIsTrue(t *testing.T) {
 	passed := []OutcomeKind{OutcomeAlreadyDone, OutcomeConfirmed, OutcomeNotFound}
 	for _, kind := range outcomeKinds {
 		for _, end := range []string{".what", ".none"} {
-			text, ok := englishWords["outcome."+string(kind)+end]
+			m, ok := builtInCatalogue(t, English).messages["outcome."+string(kind)+end]
 			if !ok {
 				continue
 			}
-			says := strings.Contains(strings.ToLower(text), "nothing") || strings.Contains(text, "did not send")
+			says := strings.Contains(strings.ToLower(m.text), "nothing") || strings.Contains(m.text, "did not send")
 			if want := !slices.Contains(passed, kind); says != want {
 				t.Errorf("%s%s says that nothing was sent: %v, want %v", kind, end, says, want)
 			}

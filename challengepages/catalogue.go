@@ -1,0 +1,142 @@
+package challengepages
+
+import (
+	"embed"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/text/language"
+)
+
+//go:embed messages
+var builtInMessages embed.FS
+
+// catalogue is all that the pages know of a language. It is never written to once
+// it is loaded.
+type catalogue struct {
+	lang     Lang
+	format   format
+	messages map[string]message
+}
+
+// format is how a language writes numbers and times.
+type format struct {
+	// name is what the language calls itself.
+	name string
+	// rightToLeft is the direction in which it is written.
+	rightToLeft bool
+	months      []string
+	// The patterns of a day, of a time of day, of one with seconds, and of both.
+	date, clock, exactClock, dateClock pattern
+	// The signs between groups of thousands and before the decimals.
+	thousands, decimal string
+}
+
+// ownKeys are the beginnings of keys that an operator may add: words for rules and
+// details of their own, and texts for templates of their own.
+var ownKeys = []string{"rule.", "lead.rule.", "detail.", "text.purpose.", "own."}
+
+// isOwnKey tells keys that a catalogue may have and no other needs.
+func isOwnKey(key string) bool {
+	return slices.ContainsFunc(ownKeys, func(prefix string) bool {
+		return strings.HasPrefix(key, prefix) && key != prefix
+	})
+}
+
+// builtIn gives the catalogues that come with the package, English and Indonesian.
+var builtIn = sync.OnceValues(func() (map[Lang]*catalogue, error) {
+	all := make(map[Lang]*catalogue, 2)
+	for _, l := range []Lang{English, Indonesian} {
+		name := messageFile(l)
+		text, err := builtInMessages.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading built-in messages: %w", err)
+		}
+		f, err := parseMessages(name, string(text))
+		if err != nil {
+			return nil, fmt.Errorf("reading built-in messages: %w", err)
+		}
+		// English says which messages there are, and what is filled in to each.
+		if all[l], err = f.catalogue(l, nil, all[English]); err != nil {
+			return nil, fmt.Errorf("reading built-in messages: %w", err)
+		}
+	}
+	return all, nil
+})
+
+func messageFile(l Lang) string { return "messages/" + string(l) + ".toml" }
+
+// over gives a catalogue for l with what is in c, to be written to.
+func (c *catalogue) over(l Lang) *catalogue {
+	if c == nil {
+		return &catalogue{lang: l, messages: map[string]message{}}
+	}
+	return &catalogue{lang: l, format: c.format, messages: maps.Clone(c.messages)}
+}
+
+// missing lists what c lacks of what every language needs.
+func (c *catalogue) missing(reference *catalogue) []string {
+	var missing []string
+	for key := range reference.messages {
+		if _, ok := c.messages[key]; !ok {
+			missing = append(missing, key)
+		}
+	}
+	slices.Sort(missing)
+	return missing
+}
+
+// parseTag reads the name of a language, in the one spelling that there is for it.
+func parseTag(s string) (language.Tag, error) {
+	tag, err := language.Parse(s)
+	switch {
+	case err != nil || tag == language.Und:
+		return language.Und, fmt.Errorf("%q is no language: write a BCP 47 tag, such as th or zh-Hans", s)
+	case tag.String() != s:
+		return language.Und, fmt.Errorf("%q is not how the tag of that language is written: write %s", s, tag)
+	}
+	return tag, nil
+}
+
+// closest gives the known word that is nearest to one that is not known, or "".
+func closest(word string, known []string) string {
+	best, least := "", 1+len(word)/3
+	for _, k := range slices.Sorted(slices.Values(known)) {
+		if d := distance(word, k); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// distance counts the bytes to change, add or remove between a and b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, diagonal+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// didYouMean ends an error about a word that is not known.
+func didYouMean(word string, known []string) string {
+	if near := closest(word, known); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return "remove it"
+}

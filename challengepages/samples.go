@@ -1,0 +1,125 @@
+package challengepages
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// sample is a page as it could be.
+type sample struct {
+	name string
+	page Page
+}
+
+// sampleTime is when the samples are shown.
+var sampleTime = time.Date(2026, 1, 3, 7, 0, 0, 0, time.UTC)
+
+const samplePhone = "+62 ••• •••• 7890"
+
+var (
+	sampleProblems = []Problem{ProblemNone, ProblemWrongCode, ProblemUsedCode, ProblemEmptyCode, ProblemCodeExpired, ProblemNotSent,
+		ProblemSendLater, ProblemTryLater}
+	sampleNotices = []Notice{NoticeNone, NoticeTOTPBound, NoticeSMSBound, NoticeSwitchedOff, NoticeSetupExpired, NoticeSetupLost, NoticeRecoverySaved}
+	sampleFactors = []string{"totp", "sms", "recovery_key"}
+)
+
+// samples are pages that between them take every way through the templates and ask
+// for every message, so that what renders them renders all that players meet.
+func samples() []sample {
+	return slices.Concat(challengeSamples(), outcomeSamples(), settingsSamples(), setupSamples())
+}
+
+func challengeSamples() []sample {
+	held := Challenge{
+		ID: "id", Action: "/wallet/withdraw", Rule: "withdrawal", Held: true, Sent: true, Phone: samplePhone,
+		Details: []Detail{{"amount", "999999999999999.99"}, {"account", "1234567890"}, {"note", ""}}, AttemptsLeft: 4,
+		ResendAt: sampleTime.Add(time.Minute), RetryAt: sampleTime.Add(time.Minute), Expires: sampleTime.Add(10 * time.Minute), Now: sampleTime,
+	}
+	open := held
+	open.Rule, open.Held, open.Details, open.Now, open.AttemptsLeft = "", false, nil, time.Time{}, 1
+	open.ResendAt, open.RetryAt = time.Time{}, time.Time{}
+	var all []sample
+	for _, factor := range sampleFactors {
+		for _, problem := range sampleProblems {
+			for _, c := range []Challenge{held, open} {
+				form := "open"
+				if c.Held {
+					form = "held"
+				}
+				c.Factor, c.Problem = factor, problem
+				c.Others = slices.DeleteFunc(slices.Clone(sampleFactors), func(f string) bool { return f == factor })
+				all = append(all, sample{join("challenge", form, factor, string(problem)), c})
+				if factor == "sms" {
+					c.Sent = false
+					all = append(all, sample{join("challenge", form, "unsent", string(problem)), c})
+				}
+			}
+		}
+	}
+	plain := held
+	plain.Factor, plain.Details, plain.ResendAt = "sms", nil, sampleTime
+	return append(all, sample{"challenge held without details", plain})
+}
+
+func outcomeSamples() []sample {
+	var all []sample
+	for _, kind := range slices.Sorted(maps.Keys(outcomeForms)) {
+		name := join("outcome", string(kind))
+		all = append(all,
+			sample{name, Outcome{Kind: kind}},
+			sample{name + " with time", Outcome{Kind: kind, Link: "/", RetryAt: sampleTime}},
+			sample{name + " again", Outcome{Kind: kind, Link: "/", Again: []Field{{"amount", "1"}}}})
+	}
+	return all
+}
+
+func settingsSamples() []sample {
+	settings := func(name string, change func(*Settings)) sample {
+		s := Settings{Base: "/.stepgate/settings", Back: "/"}
+		change(&s)
+		return sample{join("settings", name), s}
+	}
+	all := []sample{
+		settings("with a number", func(s *Settings) { s.RegisteredPhone, s.Problem = samplePhone, ProblemPhone }),
+		settings("when SMS cannot be sent", func(s *Settings) { s.Problem = ProblemSendLater }),
+		settings("without SMS", func(s *Settings) { s.NoSMS = true }),
+		settings("on", func(s *Settings) {
+			s.Enrolments = []Enrolment{{Factor: "totp", Since: sampleTime}, {Factor: "sms", Phone: samplePhone, Since: sampleTime}}
+			s.RecoveryKey, s.RecoveryKeySince, s.HeldUntil = true, sampleTime, sampleTime
+		}),
+		settings("on, since unknown", func(s *Settings) {
+			s.Enrolments = []Enrolment{{Factor: "totp"}, {Factor: "sms", Phone: samplePhone}}
+			s.RecoveryKey = true
+		}),
+		settings("disabled", func(s *Settings) { s.Enrolments = []Enrolment{{Factor: "totp", Disabled: true}} }),
+	}
+	for _, notice := range sampleNotices {
+		all = append(all, settings(string(notice), func(s *Settings) { s.Notice = notice }))
+	}
+	return all
+}
+
+func setupSamples() []sample {
+	var all []sample
+	for _, problem := range sampleProblems {
+		all = append(all,
+			sample{join("totp set-up", string(problem)), TOTPSetup{
+				Base: "/.stepgate/settings", SetupID: "id", QRPNG: []byte("png"), Key: "ABCDEFGH", URI: "otpauth://totp/x",
+				AttemptsLeft: 4, Problem: problem, Expires: sampleTime, Back: "/",
+			}},
+			sample{join("sms set-up", string(problem)), SMSSetup{
+				Base: "/.stepgate/settings", SetupID: "id", Phone: samplePhone, Sent: problem != ProblemNotSent,
+				AttemptsLeft: 4, Problem: problem, Expires: sampleTime, Now: sampleTime.Add(-time.Minute), Back: "/",
+			}})
+	}
+	return append(all,
+		sample{"recovery key", RecoveryKey{Key: "ABCD-EFGH", Action: "/"}},
+		sample{"recovery key after use", RecoveryKey{Key: "ABCD-EFGH", Used: true, Action: "/", Hidden: []Hidden{{FieldChallenge, "id"}}}})
+}
+
+// join makes the name of a sample of words, of which some may be empty.
+func join(words ...string) string {
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
+}

@@ -1,0 +1,171 @@
+package challengepages
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// maxChallenge is what a challenge may take on the wire, compressed and with its
+// logo: what a phone on a slow network loads before the player can do anything.
+const maxChallenge = 10 << 10
+
+// tryOverrides renders every page in every language, so that a template or text
+// that does not work is found when it is loaded and not by a player. b is the brand
+// that r was made from.
+func (r *Renderer) tryOverrides(b Brand) error {
+	var errs []error
+	for _, l := range slices.Sorted(maps.Keys(r.catalogues)) {
+		errs = append(errs, r.catalogues[l].checkTexts(shorten(toGSM(r.brand.Name), shortName)))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	// What the gate needs is in the built-in pages.
+	b.Overrides, b.Languages = nil, nil
+	plain, err := New(b)
+	if err != nil {
+		return err
+	}
+	for _, s := range samples() {
+		want, err := plain.Render(English, s.page)
+		if err != nil {
+			return fmt.Errorf("trying the page %q: %w", s.name, err)
+		}
+		for _, l := range r.languages {
+			if err := r.try(l, s, want); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// try renders one page and compares its forms with those of the built-in one.
+func (r *Renderer) try(l Lang, s sample, builtIn []byte) error {
+	template := "templates/" + s.page.templateName() + ".html"
+	page, err := r.Render(l, s.page)
+	if err != nil {
+		return fmt.Errorf("%w (trying the page %q in %s)", templateError(s.page.templateName()+".html", err), s.name, l)
+	}
+	have, want := formFields(page), formFields(builtIn)
+	for _, field := range want {
+		// Languages can be switched where there is more than one.
+		if !slices.Contains(have, field) && !(field == FieldLanguage && len(r.languages) == 1) {
+			return fmt.Errorf("%s: the page %q lacks the field %s, without which its forms do not work: keep it as in the built-in template", template, s.name, field)
+		}
+	}
+	if _, ok := s.page.(Challenge); !ok {
+		return nil
+	}
+	if err := checkMarkers(page); err != nil {
+		return fmt.Errorf("%s: the page %q %w", template, s.name, err)
+	}
+	size, err := compressedSize(page)
+	if err != nil {
+		return err
+	}
+	if size > maxChallenge {
+		return fmt.Errorf("%s: the page %q in %s takes %d bytes compressed, and phones on slow networks get at most %d: shorten style.css, the template or the logo",
+			template, s.name, l, size, maxChallenge)
+	}
+	return nil
+}
+
+var (
+	fieldName = regexp.MustCompile(`\sname="?(stepgate_[a-z]+)`)
+	formBody  = regexp.MustCompile(`(?s)<form\b.*?</form>`)
+	anyName   = regexp.MustCompile(`\sname="?([^">\s]+)`)
+)
+
+// formFields lists the names of a page's fields that are ours, sorted.
+func formFields(page []byte) []string {
+	var names []string
+	for _, m := range fieldName.FindAllSubmatch(page, -1) {
+		names = append(names, string(m[1]))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// checkMarkers tells whether each form of a challenge begins with the field by which
+// the gate knows its own forms from those of the site.
+func checkMarkers(page []byte) error {
+	for _, form := range formBody.FindAll(page, -1) {
+		if m := anyName.FindSubmatch(form); m == nil || string(m[1]) != FieldChallenge {
+			return fmt.Errorf("has a form that does not begin with the field %s, by which the gate knows it: put it first", FieldChallenge)
+		}
+	}
+	return nil
+}
+
+func compressedSize(page []byte) (int, error) {
+	var wire bytes.Buffer
+	z := gzip.NewWriter(&wire)
+	if _, err := z.Write(page); err != nil {
+		return 0, fmt.Errorf("compressing page: %w", err)
+	}
+	if err := z.Close(); err != nil {
+		return 0, fmt.Errorf("compressing page: %w", err)
+	}
+	return wire.Len(), nil
+}
+
+// The most that an SMS text has to have room for: R1 wants the amount and the end
+// of the payee's number in it, whatever else is left out.
+var leastWhat = smsWhat{amount: "Rp999.999.999", payee: "*7890"}
+
+const (
+	longestCode    = "00000000"
+	longestMinutes = 60
+)
+
+// checkTexts checks the texts that are sent by SMS: their alphabet, and that they
+// are one part of a message even with a long code.
+func (c *catalogue) checkTexts(brand string) error {
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(c.messages)) {
+		if !strings.HasPrefix(key, "text.") {
+			continue
+		}
+		for _, p := range c.messages[key].all() {
+			for _, piece := range p {
+				if bad := strings.TrimFunc(piece.literal, isGSM); bad != "" {
+					errs = append(errs, fmt.Errorf("%s: message %q has %q, which is not in the alphabet of SMS (GSM-7): a text with it would be cut in parts; write it without, or in another script",
+						messageFile(c.lang), key, firstRune(bad)))
+				}
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	for _, test := range []struct {
+		key  string
+		what smsWhat
+	}{{"text.code", smsWhat{}}, {"text.code.for", smsWhat{amount: leastWhat.amount}}, {"text.code.for.payee", leastWhat}} {
+		text := c.smsText(brand, longestCode, test.what, longestMinutes)
+		if n, _ := septets(text); n > maxSeptets {
+			errs = append(errs, fmt.Errorf("%s: message %q takes %d characters of an SMS with a long code, and %d fit: shorten it by %d",
+				messageFile(c.lang), test.key, n, maxSeptets, n-maxSeptets))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func isGSM(r rune) bool {
+	_, ok := septets(string(r))
+	return ok
+}
+
+func firstRune(s string) string {
+	for _, r := range s {
+		return string(r)
+	}
+	return ""
+}
