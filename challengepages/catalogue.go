@@ -77,18 +77,6 @@ func (c *catalogue) over(l Lang) *catalogue {
 	return &catalogue{lang: l, format: c.format, messages: maps.Clone(c.messages)}
 }
 
-// missing lists what c lacks of what every language needs.
-func (c *catalogue) missing(reference *catalogue) []string {
-	var missing []string
-	for key := range reference.messages {
-		if _, ok := c.messages[key]; !ok {
-			missing = append(missing, key)
-		}
-	}
-	slices.Sort(missing)
-	return missing
-}
-
 // parseTag reads the name of a language, in the one spelling that there is for it.
 func parseTag(s string) (language.Tag, error) {
 	tag, err := language.Parse(s)
@@ -103,7 +91,7 @@ func parseTag(s string) (language.Tag, error) {
 
 // closest gives the known word that is nearest to one that is not known, or "".
 func closest(word string, known []string) string {
-	best, least := "", 1+len(word)/3
+	best, least := "", 2+len(word)/3
 	for _, k := range slices.Sorted(slices.Values(known)) {
 		if d := distance(word, k); d < least {
 			best, least = k, d

@@ -21,6 +21,37 @@
 //   - No text of ours says what kind of site it is. Mobile networks filter such
 //     texts, and the person reading over the player's shoulder need not know.
 //
+// # Languages
+//
+// All that the pages know of a language is in its catalogue, messages/<tag>.toml,
+// named by its BCP 47 tag: how it writes numbers and times under [language], its
+// texts under [messages]. A new language needs no Go code. A text is plain, with
+// placeholders in braces; values that fill them are escaped and isolated, whatever
+// stands around them. One that counts may have the plural forms of its language
+// (CLDR): { one = "{n} try left", other = "{n} tries left" }. Texts whose key begins
+// with "text." are sent by SMS.
+//
+// # Overrides
+//
+// [Brand.Overrides] is a folder in which an operator puts files over the built-in
+// ones, which [BuiltIn] gives to start from:
+//
+//	messages/en.toml     texts of a built-in language: those that it names change
+//	messages/th.toml     another language: all texts, or fallback = "en"
+//	templates/NAME.html  takes the place of the built-in file of that name
+//	style.css            is added after the built-in style, as it is written
+//
+// Words for rules and details of the site's own have keys such as "rule.transfer",
+// "lead.rule.transfer", "detail.iban" and "text.purpose.transfer"; a template of
+// one's own finds further texts under "own.".
+//
+// [New] reads the folder once and refuses it as a whole, with file and line, if
+// anything in it is unknown, empty, or other than what is filled in; if an SMS would
+// not be one part; and if a page in any state and language cannot be rendered, lacks
+// a form that the gate needs, has what its policy blocks, or is a challenge of more
+// than ten kibibytes compressed. The folder is as trusted as the configuration: it
+// can change what a page says, but not how a value is shown in it.
+//
 // # Accessibility
 //
 // The pages aim at WCAG 2.2 AA. 1.3.5: code and phone fields carry their

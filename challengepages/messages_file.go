@@ -112,13 +112,27 @@ func (f *messagesFile) catalogue(l Lang, base, reference *catalogue) (*catalogue
 		}
 		c.messages[key] = m
 	}
-	if reference != nil {
-		if missing := c.missing(reference); len(missing) > 0 {
-			errs = append(errs, f.errorf("", "messages", `%d messages are missing: write them, or fallback = "en" under [language]: %s`,
-				len(missing), strings.Join(missing, ", ")))
-		}
+	if missing := f.missing(c, reference); len(missing) > 0 {
+		errs = append(errs, f.errorf("", "messages", `messages are missing: write them, or fallback = "en" under [language]: %s`, strings.Join(missing, ", ")))
 	}
 	return c, errors.Join(errs...)
+}
+
+// missing lists the messages that every language needs and neither the file nor what
+// it lies over has.
+func (f *messagesFile) missing(c, reference *catalogue) []string {
+	if reference == nil {
+		return nil
+	}
+	var missing []string
+	for key := range reference.messages {
+		_, has := c.messages[key]
+		if _, faulty := f.messages[key]; !has && !faulty {
+			missing = append(missing, key)
+		}
+	}
+	slices.Sort(missing)
+	return missing
 }
 
 // message reads and checks one message.

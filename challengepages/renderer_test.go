@@ -206,13 +206,8 @@ func TestChallengeFitsTenKibibytes(t *testing.T) {
 	const limit = 10 << 10
 	// Without a logo as it is; with the largest logo there may be, compressed.
 	plain := newRenderer(t, func(b *Brand) { b.Name = longBrand })
-	noise := make([]byte, MaxLogo-len(logoSVG)-len("<!---->"))
-	for i, x := 0, uint32(1); i < len(noise); i++ {
-		x = x*1664525 + 1013904223
-		noise[i] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[x>>26]
-	}
 	logo := newRenderer(t, func(b *Brand) {
-		b.Name, b.Logo = longBrand, []byte(strings.Replace(logoSVG, "</svg>", "<!--"+string(noise)+"--></svg>", 1))
+		b.Name, b.Logo = longBrand, []byte(strings.Replace(logoSVG, "</svg>", "<!--"+noise(MaxLogo-len(logoSVG)-len("<!---->"))+"--></svg>", 1))
 	})
 	for _, lang := range []Lang{Indonesian, English} {
 		for _, s := range challengeStates() {

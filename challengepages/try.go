@@ -26,8 +26,12 @@ func (r *Renderer) tryOverrides(b Brand) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	// What the gate needs is in the built-in pages.
+	// What the gate needs is in the built-in pages, with a language switch if there
+	// is one.
 	b.Overrides, b.Languages = nil, nil
+	if len(r.languages) == 1 {
+		b.Languages = []Lang{English}
+	}
 	plain, err := New(b)
 	if err != nil {
 		return err
@@ -53,11 +57,11 @@ func (r *Renderer) try(l Lang, s sample, builtIn []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w (trying the page %q in %s)", templateError(s.page.templateName()+".html", err), s.name, l)
 	}
-	have, want := formFields(page), formFields(builtIn)
-	for _, field := range want {
-		// Languages can be switched where there is more than one.
-		if !slices.Contains(have, field) && !(field == FieldLanguage && len(r.languages) == 1) {
-			return fmt.Errorf("%s: the page %q lacks the field %s, without which its forms do not work: keep it as in the built-in template", template, s.name, field)
+	have := formFields(page)
+	for _, form := range formFields(builtIn) {
+		if !slices.ContainsFunc(have, func(fields []string) bool { return containsAll(fields, form) }) {
+			return fmt.Errorf("%s: the page %q lacks a form with the fields %s, which the gate needs: keep it as in the built-in template",
+				template, s.name, strings.Join(form, ", "))
 		}
 	}
 	if _, ok := s.page.(Challenge); !ok {
@@ -78,19 +82,26 @@ func (r *Renderer) try(l Lang, s sample, builtIn []byte) error {
 }
 
 var (
-	fieldName = regexp.MustCompile(`\sname="?(stepgate_[a-z]+)`)
-	formBody  = regexp.MustCompile(`(?s)<form\b.*?</form>`)
-	anyName   = regexp.MustCompile(`\sname="?([^">\s]+)`)
+	ourName  = regexp.MustCompile(`\sname="?(stepgate_[a-z]+)`)
+	formBody = regexp.MustCompile(`(?s)<form\b.*?</form>`)
+	anyName  = regexp.MustCompile(`\sname="?([^">\s]+)`)
 )
 
-// formFields lists the names of a page's fields that are ours, sorted.
-func formFields(page []byte) []string {
-	var names []string
-	for _, m := range fieldName.FindAllSubmatch(page, -1) {
-		names = append(names, string(m[1]))
+// formFields lists the names of the fields that are ours, for each form of a page.
+func formFields(page []byte) [][]string {
+	var forms [][]string
+	for _, form := range formBody.FindAll(page, -1) {
+		var names []string
+		for _, m := range ourName.FindAllSubmatch(form, -1) {
+			names = append(names, string(m[1]))
+		}
+		forms = append(forms, names)
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return forms
+}
+
+func containsAll(have, want []string) bool {
+	return !slices.ContainsFunc(want, func(name string) bool { return !slices.Contains(have, name) })
 }
 
 // checkMarkers tells whether each form of a challenge begins with the field by which
