@@ -138,6 +138,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("loading brand: %w", err)
 	}
 	if a.pages, err = challengepages.New(brand); err != nil {
+		if a.Brand.Pages != "" {
+			return fmt.Errorf("loading brand with the pages in %s: %w", a.Brand.Pages, err)
+		}
 		return fmt.Errorf("loading brand: %w", err)
 	}
 	return nil

@@ -23,7 +23,8 @@ import (
 //		brand <name> {
 //			color       <rrggbb>|"#<rrggbb>"
 //			logo        <path>
-//			languages   <id|en> ...
+//			languages   <tag> ...
+//			pages       <folder>
 //			support_url <url>
 //			currency    <code>
 //			time_zone   <zone>
@@ -102,21 +103,35 @@ func (a *App) parseBrand(d *caddyfile.Dispenser) error {
 		}
 		return o
 	}
-	return parseBlock(d, "brand", []option{
+	var languages caddyfile.Dispenser
+	err = parseBlock(d, "brand", []option{
 		tried(option{name: "color", parse: b.parseColor}),
 		text("logo", "the file of an SVG or PNG", &b.Logo),
-		tried(option{name: "languages", parse: b.parseLanguages}),
+		{name: "languages", parse: func(d *caddyfile.Dispenser) error {
+			err := b.parseLanguages(d)
+			languages = *d // a copy, which goes on pointing here
+			return err
+		}},
+		text("pages", "a folder such as /etc/stepgate/pages", &b.Pages),
 		tried(text("support_url", "a URL such as https://casino.example/help", &b.SupportURL)),
 		tried(text("currency", "an ISO 4217 code such as IDR", &b.Currency)),
 		tried(text("time_zone", "a time zone such as Asia/Jakarta", &b.TimeZone)),
 	})
+	if err != nil || b.Pages != "" || len(b.Languages) == 0 {
+		return err
+	}
+	// What languages there are depends on whether there is a folder, on a later line.
+	return b.tryWith(&languages, b.Languages)
 }
 
-// try reports what is wrong with what has been read so far. The logo is left
-// alone: its file may be on another machine.
-func (b *Brand) try(d *caddyfile.Dispenser) error {
+// try reports what is wrong with what has been read so far. Logo and pages are left
+// alone: their files may be on another machine. So are the languages, which may be
+// among the pages.
+func (b *Brand) try(d *caddyfile.Dispenser) error { return b.tryWith(d, nil) }
+
+func (b *Brand) tryWith(d *caddyfile.Dispenser, languages []challengepages.Lang) error {
 	read := *b
-	read.Logo = ""
+	read.Logo, read.Pages, read.Languages = "", "", languages
 	brand, err := read.load()
 	if err == nil {
 		_, err = challengepages.New(brand)
@@ -136,7 +151,7 @@ func (b *Brand) parseColor(d *caddyfile.Dispenser) error {
 }
 
 func (b *Brand) parseLanguages(d *caddyfile.Dispenser) error {
-	names, err := arguments(d, "one or more of id and en")
+	names, err := arguments(d, "one or more tags, such as id and en")
 	for _, name := range names {
 		b.Languages = append(b.Languages, challengepages.Lang(name))
 	}

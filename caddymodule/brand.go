@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -26,9 +27,16 @@ type Brand struct {
 	// --force`. Default: the name's first letter on the brand's colour.
 	Logo string `json:"logo,omitempty"`
 
-	// The languages that are offered, `id` and `en`; the first is for players whose
-	// browser asks for neither. Default: both, `id` first.
+	// The languages that are offered, `id`, `en` and those of `pages`; the first is
+	// for players whose browser asks for none of them. Default: all, `id` first.
 	Languages []challengepages.Lang `json:"languages,omitempty"`
+
+	// The folder of messages, templates and style of your own, such as
+	// `/etc/stepgate/pages`; the README says what may be in it, and `stepgate pages
+	// export` writes the built-in ones to start from. It is read when the configuration
+	// is loaded, and refused if any page does not work with it; after a change of a
+	// file alone, `reload --force`. Default: none.
+	Pages string `json:"pages,omitempty"`
 
 	// Where players get help: a URL that begins with https:, http:, mailto: or tel:.
 	// Default: none, and the pages show no such link.
@@ -58,7 +66,28 @@ func (b *Brand) load() (challengepages.Brand, error) {
 			return challengepages.Brand{}, fmt.Errorf("reading logo: %w", err)
 		}
 	}
+	if b.Pages != "" {
+		if pages.Overrides, err = openPages(b.Pages); err != nil {
+			return challengepages.Brand{}, fmt.Errorf("reading pages: %w", err)
+		}
+	}
 	return pages, nil
+}
+
+// openPages gives the folder of pages. Errors about its files name them from there.
+func openPages(path string) (fs.FS, error) {
+	path, err := caddy.NewReplacer().ReplaceOrErr(path, true, true)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s is no folder: name the one that has messages/, templates/ or style.css", path)
+	}
+	return os.DirFS(path), nil
 }
 
 func location(name string) (*time.Location, error) {

@@ -62,6 +62,10 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 	if err := os.WriteFile(logo, []byte("<html/>"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	pages := t.TempDir()
+	if err := writeNew(filepath.Join(pages, "messages", "en.toml"), []byte("[messages]\n\"do.anser\" = \"Go\"\n")); err != nil {
+		t.Fatal(err)
+	}
 	rule := func(fields string) string { return handlerJSON(`,"rules":[{"name":"a","paths":["/a"]` + fields + `}]`) }
 	for _, c := range []struct{ name, app, handler, want string }{
 		{"no app", "", handlerJSON(""), "add a stepgate block to the global options"},
@@ -69,6 +73,9 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 		{"a brand without a name", `{"brand":{}}`, "", "brand name"},
 		{"a logo that is not there", `{"brand":{"name":"x","logo":"/no/such/logo.svg"}}`, "", "reading logo"},
 		{"a logo that is none", fmt.Sprintf(`{"brand":{"name":"x","logo":%q}}`, logo), "", "checking logo"},
+		{"pages that are not there", `{"brand":{"name":"x","pages":"/no/such/pages"}}`, "", "reading pages"},
+		{"pages with a mistake", fmt.Sprintf(`{"brand":{"name":"x","pages":%q}}`, pages), "", `loading brand with the pages in ` + pages + `: messages/en.toml:2: message "do.anser"`},
+		{"a language without messages", `{"brand":{"name":"x","languages":["th"]}}`, "", `there are no messages for "th"`},
 		{"an unknown field", `{"brand":{"name":"x"},"stor":{}}`, "", "unknown field"},
 		{"an unknown store", `{"brand":{"name":"x"},"store":{"module":"mysql"}}`, "", "mysql"},
 		{"sms without a sender", `{"brand":{"name":"x"},"sms":{}}`, "", "0 senders"},
