@@ -22,12 +22,11 @@ func (file *messagesFile) readFormat(f *format) []error {
 			fail("name", err)
 		}
 	}
-	switch t.Direction {
-	case "":
-	case "ltr", "rtl":
+	if t.Direction != "" {
 		f.rightToLeft = t.Direction == "rtl"
-	default:
-		fail("direction", fmt.Errorf("%q is no direction: write ltr or rtl", t.Direction))
+		if t.Direction != "ltr" && t.Direction != "rtl" {
+			fail("direction", fmt.Errorf("%q is no direction: write ltr or rtl", t.Direction))
+		}
 	}
 	if t.Months != nil {
 		f.months = t.Months
@@ -62,8 +61,8 @@ func (file *messagesFile) readFormat(f *format) []error {
 			continue
 		}
 		*s.into = s.text
-		if r, _ := utf8.DecodeRuneInString(s.text); utf8.RuneCountInString(s.text) != 1 || unicode.IsControl(r) || unicode.IsDigit(r) || unicode.IsLetter(r) {
-			fail(s.key, fmt.Errorf("%q is no separator: write one character, such as a point", s.text))
+		if err := checkSeparator(s.text); err != nil {
+			fail(s.key, err)
 		}
 	}
 	if f.thousands != "" && f.thousands == f.decimal {
@@ -91,6 +90,14 @@ func (f *format) missing() []string {
 		}
 	}
 	return missing
+}
+
+func checkSeparator(s string) error {
+	r, size := utf8.DecodeRuneInString(s)
+	if size != len(s) || unicode.IsControl(r) || unicode.IsDigit(r) || unicode.IsLetter(r) {
+		return fmt.Errorf("%q is no separator: write one character, such as a point", s)
+	}
+	return nil
 }
 
 func checkMonths(months []string) error {

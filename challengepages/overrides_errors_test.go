@@ -7,21 +7,30 @@ import (
 	"testing/fstest"
 )
 
-func TestNewSaysWhatIsWrongWithAFolder(t *testing.T) {
-	english := func(lines string) fstest.MapFS { return folder("messages/en.toml", "[messages]\n"+lines+"\n") }
-	challenge := func(old, new string) fstest.MapFS {
-		return folder("templates/challenge.html", builtInFile(t, "templates/challenge.html", old, new))
+// fault is a folder with a mistake, and what is said of it.
+type fault struct {
+	name   string
+	folder fstest.MapFS
+	want   string
+}
+
+func checkFaults(t *testing.T, faults []fault) {
+	t.Helper()
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			_, err := New(Brand{Name: strings.Repeat("W", 40), Overrides: f.folder})
+			if err == nil || !strings.Contains(err.Error(), f.want) {
+				t.Errorf("New gave the error\n%v\nwant one with\n%s", err, f.want)
+			}
+		})
 	}
-	for _, test := range []struct {
-		name   string
-		folder fstest.MapFS
-		want   string
-	}{
-		{"unknown file", folder("styles.css", ""), `styles.css: a folder of pages has messages/, templates/ and style.css only: did you mean "style.css"?`},
+}
+
+func TestNewSaysWhatIsWrongWithATextOfAFolder(t *testing.T) {
+	english := func(lines string) fstest.MapFS { return folder("messages/en.toml", "[messages]\n"+lines+"\n") }
+	checkFaults(t, []fault{
 		{"not TOML", folder("messages/en.toml", "[messages]\n\"a\" = b\n"), `messages/en.toml:2: expected value but found "b" instead`},
 		{"key twice", english("\"do.send\" = \"a\"\n\"do.send\" = \"b\""), "messages/en.toml:3: Key 'messages.\"do.send\"' has already been defined"},
-		{"unknown table", folder("messages/en.toml", "\n[mesages]\n"), `messages/en.toml:2: there is no "mesages" here, only the tables [language] and [messages]: did you mean "messages"?`},
-		{"unknown setting", folder("messages/en.toml", "[language]\nnmae = \"x\"\n"), `messages/en.toml:2: [language] has no "nmae": did you mean "name"?`},
 		{"unknown key", english("\n\"do.anser\" = \"Go\""), `messages/en.toml:3: message "do.anser": there is none of that name: did you mean "do.answer"?`},
 		{"strange key", english("\"zzzzzzzzzz\" = \"Go\""), `messages/en.toml:2: message "zzzzzzzzzz": there is none of that name: remove it`},
 		{"key without quotes", english("do.send = \"Go\""), `message "do": there is none of that name`},
@@ -38,6 +47,17 @@ func TestNewSaysWhatIsWrongWithAFolder(t *testing.T) {
 		{"lone brace", english("\"do.send\" = \"Send {\""), `it has a brace that belongs to no placeholder in "Send {": write them as {name}, in small letters`},
 		{"plural of another language", folder("messages/id.toml", "[messages]\n\"problem.wrong_code\" = { one = \"{n}\", other = \"{n}\" }"), `id has no plural form "one": write other`},
 		{"plural form missing", english("\"problem.wrong_code\" = { other = \"{n} left\" }"), `message "problem.wrong_code": the plural form "one" is missing: en has one, other`},
+		{"large messages", folder("messages/en.toml", strings.Repeat("#", maxMessagesFile+1)), `messages/en.toml: it has more than 131072 bytes: make it smaller`},
+		{"SMS in another script", english("\"text.code\" = \"{code} – {brand} {minutes}\""), `messages/en.toml: message "text.code" has "–", which is not in the alphabet of SMS (GSM-7)`},
+		{"long SMS", english("\"text.code\" = \"{code} {brand} {minutes}" + strings.Repeat(" x", 80) + "\""), `messages/en.toml: message "text.code" takes 183 characters of an SMS with a long code, and 160 fit: shorten it by 23`},
+		{"SMS without room for the amount", english("\"text.code.for.payee\" = \"{code} {brand} {what} {payee} {minutes}" + strings.Repeat("x", 120) + "\""), `message "text.code.for.payee" takes 163 characters`},
+	})
+}
+
+func TestNewSaysWhatIsWrongWithALanguageOfAFolder(t *testing.T) {
+	checkFaults(t, []fault{
+		{"unknown table", folder("messages/en.toml", "\n[mesages]\n"), `messages/en.toml:2: there is no "mesages" here, only the tables [language] and [messages]: did you mean "messages"?`},
+		{"unknown setting", folder("messages/en.toml", "[language]\nnmae = \"x\"\n"), `messages/en.toml:2: [language] has no "nmae": did you mean "name"?`},
 		{"eleven months", folder("messages/en.toml", "[language]\nmonths = [\"Jan\"]\n"), `messages/en.toml:2: months under [language]: there are 1: write the names of all twelve`},
 		{"time without minutes", folder("messages/en.toml", "[language]\nclock = \"{hour}\"\n"), `messages/en.toml:2: clock under [language]: it lacks the placeholder {minute}`},
 		{"long separator", folder("messages/en.toml", "[language]\nthousands = \"ten\"\n"), `thousands under [language]: "ten" is no separator: write one character, such as a point`},
@@ -50,11 +70,15 @@ func TestNewSaysWhatIsWrongWithAFolder(t *testing.T) {
 		{"no language", folder("messages/klingonese.toml", ""), `naming messages/klingonese.toml: "klingonese" is no language: write a BCP 47 tag, such as th or zh-Hans`},
 		{"language spelt otherwise", folder("messages/zh-hans.toml", "[language]\nname = \"x\"\nfallback = \"en\"\n"), `"zh-hans" is not how the tag of that language is written: write zh-Hans`},
 		{"other kind of file", folder("messages/en.yaml", ""), `messages/en.yaml: messages are in files such as messages/th.toml: rename it, or remove it`},
-		{"large messages", folder("messages/en.toml", strings.Repeat("#", maxMessagesFile+1)), `messages/en.toml: it has more than 131072 bytes: make it smaller`},
-		{"SMS in another script", english("\"text.code\" = \"{code} – {brand} {minutes}\""), `messages/en.toml: message "text.code" has "–", which is not in the alphabet of SMS (GSM-7)`},
-		{"long SMS", english("\"text.code\" = \"{code} {brand} {minutes}" + strings.Repeat(" x", 80) + "\""), `messages/en.toml: message "text.code" takes 183 characters of an SMS with a long code, and 160 fit: shorten it by 23`},
-		{"SMS without room for the amount", english("\"text.code.for.payee\" = \"{code} {brand} {what} {payee} {minutes}" + strings.Repeat("x", 120) + "\""), `message "text.code.for.payee" takes 163 characters`},
+	})
+}
 
+func TestNewSaysWhatIsWrongWithATemplateOfAFolder(t *testing.T) {
+	challenge := func(old, new string) fstest.MapFS {
+		return folder("templates/challenge.html", builtInFile(t, "templates/challenge.html", old, new))
+	}
+	checkFaults(t, []fault{
+		{"unknown file", folder("styles.css", ""), `styles.css: a folder of pages has messages/, templates/ and style.css only: did you mean "style.css"?`},
 		{"unknown template", folder("templates/chalenge.html", ""), `templates/chalenge.html: there is no template of that name to override: did you mean "challenge.html"?`},
 		{"large template", folder("templates/challenge.html", strings.Repeat(" ", maxTemplateFile+1)), `templates/challenge.html: it has more than 32768 bytes`},
 		{"template that does not parse", challenge("{{with .View}}\n", "{{with .View}}\n{{if}}\n"), `templates/challenge.html:3: missing value for if: compare it with the built-in template, which "stepgate pages export" writes`},
@@ -75,19 +99,16 @@ func TestNewSaysWhatIsWrongWithAFolder(t *testing.T) {
 		{"script of another site", challenge("<h1>", "<script src=\"//x.example\"></script><h1>"), `templates/challenge.html:3: it has a script`},
 		{"picture", challenge("<h1>", "<img src=\"/logo.png\"><h1>"), `templates/challenge.html:3: it has a picture that is loaded`},
 		{"tracker", challenge("<h1>", "<iframe></iframe><h1>"), `templates/challenge.html:3: it has an element that loads or redirects`},
+	})
+}
 
+func TestNewSaysWhatIsWrongWithAStyleOfAFolder(t *testing.T) {
+	checkFaults(t, []fault{
 		{"style that ends", folder("style.css", "a {}\n</style><script>"), `style.css:2: it has a "<", which could end the style`},
 		{"style that imports", folder("style.css", "@import 'x.css';"), `style.css:1: it has an @import`},
 		{"style that loads", folder("style.css", "a { background: url(/x.png) }"), `style.css:1: it has a url() that is loaded`},
 		{"large style", folder("style.css", strings.Repeat(" ", maxStyleFile+1)), `style.css: it has more than 8192 bytes`},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			_, err := New(Brand{Name: strings.Repeat("W", 40), Overrides: test.folder})
-			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("New gave the error\n%v\nwant one with\n%s", err, test.want)
-			}
-		})
-	}
+	})
 }
 
 func TestFolderKeepsTheChallengeSmall(t *testing.T) {
