@@ -204,10 +204,12 @@ type measured struct {
 
 const measure = `(() => {
 	const targets = [...document.querySelectorAll('a, button, input, summary')].filter(e => e.checkVisibility() && e.type != 'hidden');
+	// A box is pressed by its label as well.
+	const height = e => Math.max(...[e, ...(e.type == 'checkbox' ? e.labels : [])].map(t => t.getBoundingClientRect().height));
 	return {
 		Width: document.documentElement.scrollWidth, Room: document.documentElement.clientWidth,
 		Headings: document.querySelectorAll('h1').length,
-		Small: targets.filter(e => e.getBoundingClientRect().height < 44).map(e => e.outerHTML.slice(0, 90) + ' ' + e.getBoundingClientRect().height),
+		Small: targets.filter(e => height(e) < 44).map(e => e.outerHTML.slice(0, 90) + ' ' + height(e)),
 		First: (targets.find(e => !e.disabled) || {}).id || '',
 	}
 })()`

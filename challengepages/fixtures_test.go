@@ -61,11 +61,12 @@ func states() []state {
 	all := challengeStates()
 	all = append(all, settingsStates()...)
 	all = append(all, setupStates()...)
+	all = append(all, noticeStates()...)
 	for _, kind := range outcomeKinds {
 		o := Outcome{Kind: kind, Link: "/wallet"}
 		switch kind {
 		case OutcomeTryLater, OutcomeOnHold:
-			o.RetryAt = now.Add(26 * time.Hour)
+			o.RetryAt, o.Cause = now.Add(26*time.Hour), "factor_change"
 		case OutcomeReported:
 			o.Link = ""
 		}
@@ -80,7 +81,8 @@ func states() []state {
 var outcomeKinds = []OutcomeKind{
 	OutcomeExpired, OutcomeUsedUp, OutcomeCancelled, OutcomeReported, OutcomeReplaced, OutcomeAlreadyDone, OutcomeConfirmed,
 	OutcomeTryLater, OutcomeCannotHold, OutcomeAmbiguous, OutcomeCrossSite, OutcomeLogin, OutcomeEnrol, OutcomeNoFactor,
-	OutcomeFactorsDisabled, OutcomeOnHold, OutcomeForeign, OutcomeSiteDown, OutcomeStoreDown, OutcomeNotFound, OutcomeInvalidForm,
+	OutcomeFactorsDisabled, OutcomeOnHold, OutcomeFrozen, OutcomeFreezeDone, OutcomeLinkOver, OutcomeLoginFirst,
+	OutcomeSupportFirst, OutcomeTooMany, OutcomeForeign, OutcomeSiteDown, OutcomeStoreDown, OutcomeNotFound, OutcomeInvalidForm,
 }
 
 // withdrawal is the challenge that the others are variations of.
@@ -123,6 +125,7 @@ func challengeStates() []state {
 			totp(c)
 			c.Rule, c.Details, c.Held, c.Others = "profile", nil, false, nil
 		}), true},
+		{"challenge-trust", with(func(c *Challenge) { totp(c); c.Trust, c.Help = true, "/.stepgate/security/help" }), true},
 		{"challenge-off", with(func(c *Challenge) { totp(c); c.Rule, c.Details, c.Others = "settings_off", nil, nil }), false},
 		{"challenge-long", with(func(c *Challenge) {
 			totp(c)
@@ -179,16 +182,29 @@ func setupStates() []state {
 	key := RecoveryKey{
 		Key: "ABCD-EFGH-JKMN-PQRS-TVWX-YZ23-4567", Action: "/account/security",
 	}
+	key.Now = now
 	used := key
-	used.Used, used.Action = true, "/wallet/withdraw"
+	used.Used, used.Held, used.Action, used.Settings = true, true, "/wallet/withdraw", "/account/security"
 	used.Hidden = []Hidden{{FieldChallenge, "k3vJ8w0mSx2bT5nQ"}, {FieldAction, ActionContinue}}
+	wrong.Name, wrong.Replaces = "HP <b>\u202eSamsung", "sms"
+	sms.ResendAt = now.Add(28 * time.Second)
+	instead := sms
+	instead.Replaces = "totp"
 	return []state{
 		{"totp-setup", totp, true},
-		{"totp-setup-wrong", wrong, false},
+		{"totp-setup-wrong", wrong, true},
 		{"sms-setup", sms, true},
+		{"sms-setup-instead", instead, false},
 		{"sms-setup-unsent", unsent, false},
 		{"recovery-key", key, true},
 		{"recovery-key-used", used, true},
+	}
+}
+
+func noticeStates() []state {
+	return []state{
+		{"help", Help{Back: "/wallet"}, true},
+		{"freeze", Freeze{Action: "/.stepgate/n/Tm90aWNl", Kind: ActivitySMSChanged, At: now.Add(-time.Hour)}, true},
 	}
 }
 

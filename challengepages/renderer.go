@@ -178,6 +178,12 @@ func (r *Renderer) fill(f *frame, p Page) error {
 		return nil
 	case RecoveryKey:
 		return r.fillRecoveryKey(f, p)
+	case Help:
+		r.fillHelp(f, p)
+		return nil
+	case Freeze:
+		r.fillFreeze(f, p)
+		return nil
 	}
 	return fmt.Errorf("there is no page of type %T", p)
 }

@@ -28,7 +28,7 @@ var (
 // samples are pages that between them take every way through the templates and ask
 // for every message, so that what renders them renders all that players meet.
 func samples() []sample {
-	return slices.Concat(challengeSamples(), outcomeSamples(), settingsSamples(), setupSamples())
+	return slices.Concat(challengeSamples(), outcomeSamples(), settingsSamples(), setupSamples(), keySamples(), noticeSamples())
 }
 
 func challengeSamples() []sample {
@@ -59,7 +59,7 @@ func challengeSamples() []sample {
 		}
 	}
 	plain := held
-	plain.Factor, plain.Details, plain.ResendAt = "sms", nil, sampleTime
+	plain.Factor, plain.Details, plain.ResendAt, plain.Trust, plain.Help = "sms", nil, sampleTime, true, "/help"
 	return append(all, sample{"challenge held without details", plain})
 }
 
@@ -71,6 +71,9 @@ func outcomeSamples() []sample {
 			sample{name, Outcome{Kind: kind}},
 			sample{name + " with time", Outcome{Kind: kind, Link: "/", RetryAt: sampleTime}},
 			sample{name + " again", Outcome{Kind: kind, Link: "/", Again: []Field{{"amount", "1"}}}})
+	}
+	for _, cause := range []string{"factor_change", "first_enrolment", "recovery", "support"} {
+		all = append(all, sample{join("outcome on hold after", cause), Outcome{Kind: OutcomeOnHold, RetryAt: sampleTime, Cause: cause}})
 	}
 	return all
 }
@@ -114,9 +117,40 @@ func setupSamples() []sample {
 				AttemptsLeft: 4, Problem: problem, Expires: sampleTime, Now: sampleTime.Add(-time.Minute), Back: "/",
 			}})
 	}
-	return append(all,
-		sample{"recovery key", RecoveryKey{Key: "ABCD-EFGH", Action: "/"}},
-		sample{"recovery key after use", RecoveryKey{Key: "ABCD-EFGH", Used: true, Action: "/", Hidden: []Hidden{{FieldChallenge, "id"}}}})
+	for _, factor := range []string{"totp", "sms"} {
+		all = append(all,
+			sample{join("totp set-up instead of", factor), TOTPSetup{
+				Base: "/.stepgate/settings", SetupID: "id", URI: "otpauth://totp/x", Name: "HP", Replaces: factor, Back: "/",
+			}},
+			sample{join("sms set-up instead of", factor), SMSSetup{
+				Base: "/.stepgate/settings", SetupID: "id", Replaces: factor, ResendAt: sampleTime, Now: sampleTime.Add(-time.Minute), Back: "/",
+			}})
+	}
+	return all
+}
+
+func keySamples() []sample {
+	return []sample{
+		{"recovery key", RecoveryKey{Key: "ABCD-EFGH", Action: "/", Now: sampleTime}},
+		{"recovery key after use", RecoveryKey{
+			Key: "ABCD-EFGH", Used: true, Held: true, Action: "/", Settings: "/security", Hidden: []Hidden{{FieldChallenge, "id"}},
+		}},
+		{"help", Help{Back: "/"}},
+	}
+}
+
+// noticeSamples are the pages to which the links of notices lead.
+func noticeSamples() []sample {
+	var all []sample
+	for _, kind := range toldActivities() {
+		all = append(all, sample{join("freeze after", string(kind)), Freeze{Action: "/.stepgate/n/x", Kind: kind, At: sampleTime}})
+	}
+	return all
+}
+
+// toldActivities are those of which players are told on other channels.
+func toldActivities() []ActivityKind {
+	return slices.DeleteFunc(slices.Clone(Activities), func(k ActivityKind) bool { return k == ActivityPassed || k == ActivityNotMe })
 }
 
 // join makes the name of a sample of words, of which some may be empty.

@@ -169,6 +169,13 @@ func (c *catalogue) checkTexts(brand string) error {
 				messageFile(c.lang), test.key, n, maxSeptets, n-maxSeptets))
 		}
 	}
+	for _, kind := range toldActivities() {
+		text := c.noticeText("text.notice.short", "", NoticeText{Kind: kind, Link: strings.Repeat("x", maxNoticeLink)})
+		if n, _ := septets(text); n > maxSeptets {
+			errs = append(errs, fmt.Errorf("%s: message %q takes %d characters of an SMS with a long link, and %d fit: shorten it by %d",
+				messageFile(c.lang), "text.notice."+string(kind), n, maxSeptets, n-maxSeptets))
+		}
+	}
 	return errors.Join(errs...)
 }
 

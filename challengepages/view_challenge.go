@@ -48,6 +48,10 @@ type challengeView struct {
 	Resend      *resendView
 	Others      []otherFactor
 	CancelWhat  string
+	// Trust offers to trust the browser.
+	Trust bool
+	// Help is the path of the page for players who can confirm by nothing, or empty.
+	Help string
 }
 
 type detailView struct {
@@ -97,8 +101,12 @@ func (r *Renderer) fillChallenge(f *frame, c Challenge) {
 			v.Safety = w.text("safe.key")
 		}
 	}
-	if c.Factor == "sms" && c.Sent && !c.ResendAt.IsZero() {
-		v.Resend = w.resend(c)
+	if c.Factor == "sms" && c.Sent {
+		v.Resend = w.resend(c.ResendAt, c.Now)
+	}
+	v.Trust = c.Trust && v.Field != nil
+	if c.Help != "" {
+		v.Help = localPath(c.Help)
 	}
 	for _, o := range c.Others {
 		v.Others = append(v.Others, otherFactor{Factor: o, Text: w.text("way." + o)})
@@ -238,13 +246,17 @@ func (w *words) deadline(key, over string, expires, now time.Time) deadline {
 	}
 }
 
-func (w *words) resend(c Challenge) *resendView {
-	if !c.Now.IsZero() && !c.ResendAt.After(c.Now) {
+// resend offers another SMS; nil where there can be none.
+func (w *words) resend(at, now time.Time) *resendView {
+	switch {
+	case at.IsZero():
+		return nil
+	case !now.IsZero() && !at.After(now):
 		return &resendView{}
 	}
 	return &resendView{
-		Note: w.html("way.send.wait", "time", template.HTML(w.exactClock(c.ResendAt))),
-		Wait: secondsUntil(c.ResendAt, c.Now),
+		Note: w.html("way.send.wait", "time", template.HTML(w.exactClock(at))),
+		Wait: secondsUntil(at, now),
 	}
 }
 

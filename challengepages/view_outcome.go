@@ -3,7 +3,6 @@ package challengepages
 import (
 	"fmt"
 	"html/template"
-	"time"
 )
 
 type outcomeView struct {
@@ -46,8 +45,14 @@ var outcomeForms = map[OutcomeKind]outcomeForm{
 	OutcomeLogin:           {"calm", iconLock, "sign_in"},
 	OutcomeEnrol:           {"calm", iconLock, "settings"},
 	OutcomeNoFactor:        {"calm", iconLock, "settings"},
-	OutcomeFactorsDisabled: {"care", iconLock, "back"},
+	OutcomeFactorsDisabled: {"care", iconLock, "settings"},
 	OutcomeOnHold:          {"calm", iconClock, "back"},
+	OutcomeFrozen:          {"care", iconLock, "settings"},
+	OutcomeFreezeDone:      {"good", iconLock, "settings"},
+	OutcomeLinkOver:        {"calm", iconMark, "back"},
+	OutcomeLoginFirst:      {"calm", iconLock, "sign_in"},
+	OutcomeSupportFirst:    {"calm", iconLock, "help"},
+	OutcomeTooMany:         {"calm", iconMark, "settings"},
 	OutcomeForeign:         {"calm", iconMark, "back"},
 	OutcomeSiteDown:        {"care", iconMark, "retry"},
 	OutcomeStoreDown:       {"care", iconMark, "retry"},
@@ -63,7 +68,7 @@ func (r *Renderer) fillOutcome(f *frame, o Outcome) error {
 	w := f.words
 	v := outcomeView{
 		Heading: w.text("outcome." + string(o.Kind)),
-		What:    w.outcome(o.Kind, o.RetryAt),
+		What:    w.outcome(o),
 		Tone:    form.tone,
 		Icon:    form.icon,
 		Button:  w.text("outcome." + form.button),
@@ -81,18 +86,18 @@ func (r *Renderer) fillOutcome(f *frame, o Outcome) error {
 
 // outcome says what happened and what to do. A back-off ends within the hour, so
 // its time of day is enough; a cooling-off time may end on another day.
-func (w *words) outcome(kind OutcomeKind, retryAt time.Time) template.HTML {
-	key := "outcome." + string(kind)
-	switch kind {
-	case OutcomeTryLater, OutcomeOnHold:
-		if retryAt.IsZero() {
-			return w.html(key + ".none")
-		}
-		at := w.exactClock(retryAt)
-		if kind == OutcomeOnHold {
-			at = w.dateClock(retryAt)
-		}
-		return w.html(key+".what", "time", strong(at))
+func (w *words) outcome(o Outcome) template.HTML {
+	key := "outcome." + string(o.Kind)
+	form := ".what"
+	if o.RetryAt.IsZero() {
+		form = ".none"
+	}
+	switch o.Kind {
+	case OutcomeTryLater:
+		return w.html(key+form, "time", strong(w.exactClock(o.RetryAt)))
+	case OutcomeOnHold:
+		why := w.html(w.ruleKey(key+".why", o.Cause))
+		return w.html(key+form, "time", strong(w.dateClock(o.RetryAt)), "why", why)
 	}
 	return w.html(key + ".what")
 }

@@ -22,7 +22,12 @@ type setupView struct {
 	Field         *field
 	Deadline      deadline
 	Back          string
+	// Replaces says what ends with the set-up; empty for nothing.
+	Replaces string
+	// Resend is the way to another SMS, of SMSSetup.
+	Resend *resendView
 	// The rest is of TOTPSetup.
+	Name     string
 	QR       template.URL
 	URI      template.URL
 	Key      string // in groups
@@ -43,6 +48,8 @@ func (r *Renderer) fillTOTPSetup(f *frame, s TOTPSetup) error {
 		URI:      template.URL(s.URI),
 		Key:      visible(grouped(s.Key)),
 		PlainKey: s.Key,
+		Name:     visible(s.Name),
+		Replaces: w.replaces("setup.totp", s.Replaces),
 		Deadline: w.deadline("expires.setup", "over.open", s.Expires, s.Now),
 		Back:     localPath(s.Back),
 		Field: &field{
@@ -64,10 +71,12 @@ func (r *Renderer) fillSMSSetup(f *frame, s SMSSetup) {
 		SetupID:  s.SetupID,
 		Deadline: w.deadline("expires.setup", "over.open", s.Expires, s.Now),
 		Back:     localPath(s.Back),
+		Replaces: w.replaces("setup.sms", s.Replaces),
+		Resend:   w.resend(s.ResendAt, s.Now),
 		Field: &field{
 			Label:   w.text("label.sms"),
 			Hint:    w.html("hint.sms", "phone", unbroken(s.Phone)),
-			Problem: w.setupProblem(s.Problem, s.AttemptsLeft),
+			Problem: w.problem(s.Problem, "sms", s.AttemptsLeft, s.ResendAt, time.Time{}),
 			OTP:     true,
 			Focus:   true,
 		},
@@ -77,6 +86,16 @@ func (r *Renderer) fillSMSSetup(f *frame, s SMSSetup) {
 		v.Field.Hint = w.html("setup.sms.unsent", "phone", unbroken(s.Phone))
 	}
 	r.finishSetup(f, v, "setup.sms", s.Problem)
+}
+
+// replaces says what a set-up takes the place of; empty for nothing.
+func (w *words) replaces(page, factor string) string {
+	switch factor {
+	case "totp", "sms":
+		return w.text(page + ".replaces." + factor)
+	default:
+		return ""
+	}
 }
 
 func (r *Renderer) finishSetup(f *frame, v setupView, title string, p Problem) {
@@ -91,20 +110,32 @@ func (r *Renderer) finishSetup(f *frame, v setupView, title string, p Problem) {
 type recoveryKeyView struct {
 	Key    string
 	Used   bool
+	Held   bool
 	Action string
 	Hidden []Hidden
-	// Content is the heading of the saved file.
+	// Content is the heading of the saved file and of the printed page, Made the day.
 	Content string
+	Made    template.HTML
+	// Settings is the path of the security page, or empty.
+	Settings string
 }
 
 func (r *Renderer) fillRecoveryKey(f *frame, k RecoveryKey) error {
 	f.Title = f.words.text("key")
-	f.View = recoveryKeyView{
+	v := recoveryKeyView{
 		Key:     visible(k.Key),
 		Used:    k.Used,
+		Held:    k.Held,
 		Action:  formAction(k.Action),
 		Hidden:  k.Hidden,
 		Content: strings.ReplaceAll(f.words.text("key.content"), "{brand}", r.brand.Name),
 	}
+	if !k.Now.IsZero() {
+		v.Made = f.words.html("key.made", "date", template.HTML(f.words.date(k.Now)))
+	}
+	if k.Used && k.Settings != "" {
+		v.Settings = localPath(k.Settings)
+	}
+	f.View = v
 	return nil
 }

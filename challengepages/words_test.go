@@ -127,7 +127,7 @@ func TestNoTextSaysMoreThanItMay(t *testing.T) {
 // Where nothing was sent the page says so; where something was, or is not known,
 // it does not.
 func TestOutcomeSaysThatNothingWasSentExactlyWhereThatIsTrue(t *testing.T) {
-	passed := []OutcomeKind{OutcomeAlreadyDone, OutcomeConfirmed, OutcomeNotFound}
+	passed := []OutcomeKind{OutcomeAlreadyDone, OutcomeConfirmed, OutcomeNotFound, OutcomeFreezeDone, OutcomeLinkOver}
 	for _, kind := range outcomeKinds {
 		for _, end := range []string{".what", ".none"} {
 			m, ok := builtInCatalogue(t, English).messages["outcome."+string(kind)+end]
