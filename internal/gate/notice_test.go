@@ -206,6 +206,7 @@ func TestTheLinkOfANoticeFreezesUntilAnOldFactorLiftsIt(t *testing.T) {
 func TestAFreezeWithoutAnOldFactorIsForSupport(t *testing.T) {
 	w := newNoticeWorld(t)
 	w.enrolSMS("budi")
+	w.clock.add(time.Hour)
 	thief := w.browser("budi")
 	thief.changeNumber()
 	owner := w.browser("")
