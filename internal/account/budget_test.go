@@ -103,7 +103,7 @@ func TestInvariantI5NoNewBeginningResetsTheFailures(t *testing.T) {
 			return id
 		},
 		"a cancelled challenge": func(w *world, id string) string {
-			if err := w.book.CloseChallenge(w.Context(), w.id, id, audit.ChallengeCancelled); err != nil {
+			if err := w.book.CloseChallenge(w.Context(), w.id, id, audit.ChallengeCancelled, account.Client{}); err != nil {
 				w.Fatal(err)
 			}
 			return w.challenge()
@@ -140,11 +140,7 @@ func TestInvariantI5NoNewBeginningResetsTheFailures(t *testing.T) {
 			return id
 		},
 		"a set-up": func(w *world, id string) string {
-			s, err := w.book.BeginSMS(w.Context(), w.id, w.proved(), otherPhone)
-			if err != nil {
-				w.Fatal(err)
-			}
-			w.confirm(s, "")
+			w.confirm(w.beginSMS(w.proved(), otherPhone).Setup, "")
 			return id
 		},
 		"a night": func(w *world, _ string) string {
@@ -196,7 +192,7 @@ func TestTheDelayDoublesFromThirtySecondsToOneHour(t *testing.T) {
 		if got != delay {
 			t.Errorf("the delay after %d failures is %s, want %s", i+1, got, delay)
 		}
-		if at := w.account().NotBefore(policy.TOTP); !at.Equal(r.RetryAt) {
+		if at := w.account().NotBefore(policy.TOTP, w.asker(account.ForRequest)); !at.Equal(r.RetryAt) {
 			t.Errorf("NotBefore() = %s, want %s", at, r.RetryAt)
 		}
 	}
@@ -235,18 +231,18 @@ func TestInvariantI5AFactorIsDisabledAtExactlyOneHundredFailuresInARow(t *testin
 	secret, recovery := w.enrolTOTP()
 	wrong := account.Answer{Factor: policy.TOTP, Code: w.wrongTOTP(secret)}
 	w.fail(wrong, account.DisableAfter-1)
-	if w.account().Disabled(policy.TOTP) || w.count(audit.EnrolmentDisabled) != 0 {
+	if w.account().Disabled(policy.TOTP, w.asker(account.ForRequest)) || w.count(audit.EnrolmentDisabled) != 0 {
 		t.Fatal("the factor is disabled after 99 failures")
 	}
 	w.fail(wrong, 1)
 	w.reopen()
-	if !w.account().Disabled(policy.TOTP) || w.count(audit.EnrolmentDisabled) != 1 {
-		t.Fatalf("disabled %v, with %d events, after 100 failures", w.account().Disabled(policy.TOTP), w.count(audit.EnrolmentDisabled))
+	if !w.account().Disabled(policy.TOTP, w.asker(account.ForRequest)) || w.count(audit.EnrolmentDisabled) != 1 {
+		t.Fatalf("disabled %v, with %d events, after 100 failures", w.account().Disabled(policy.TOTP, w.asker(account.ForRequest)), w.count(audit.EnrolmentDisabled))
 	}
 	w.clock.add(100 * 24 * time.Hour)
 	id := w.challenge()
 	w.want(account.Answer{Challenge: id, Factor: policy.TOTP, Code: w.totp(secret, 0)}, account.Disabled)
-	if got := w.account().Usable(policy.DefaultFactors); len(got) != 1 || got[0] != policy.RecoveryKey {
+	if got := w.account().Usable(policy.DefaultFactors, w.asker(account.ForRequest)); len(got) != 1 || got[0] != policy.RecoveryKey {
 		t.Errorf("Usable() = %v, want the recovery key only", got)
 	}
 	if !w.account().Enrolled() {
@@ -254,7 +250,7 @@ func TestInvariantI5AFactorIsDisabledAtExactlyOneHundredFailuresInARow(t *testin
 	}
 	// Another factor's success leaves it disabled; binding it anew ends it.
 	w.want(account.Answer{Challenge: id, Factor: policy.RecoveryKey, Code: recovery}, account.Right)
-	if !w.account().Disabled(policy.TOTP) {
+	if !w.account().Disabled(policy.TOTP, w.asker(account.ForRequest)) {
 		t.Error("a right recovery key enables the authenticator again")
 	}
 	secret, _ = w.enrolTOTP()

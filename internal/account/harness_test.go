@@ -75,14 +75,16 @@ type world struct {
 	node2      *account.Book
 	challenges *challenge.Book
 	id         account.ID
-	opened     *int
+	// browser is the one in which challenges are opened and factors changed.
+	browser string
+	opened  *int
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
 		T: t, clock: &clock{at: time.Date(2026, 3, 1, 5, 0, 0, 0, time.UTC)}, rand: random(1),
-		path: filepath.Join(t.TempDir(), "stepgate.db"), opened: new(int),
+		path: filepath.Join(t.TempDir(), "stepgate.db"), browser: "browser", opened: new(int),
 	}
 	var err error
 	if w.ring, err = seal.NewRing(w.rand, w.clock.now()); err != nil {
@@ -136,51 +138,6 @@ func (w *world) failures(f policy.Factor) int {
 	return 0
 }
 
-// proved is a change under a current factor, from the session and browser in
-// which all of these tests happen.
-func (w *world) proved() account.Change {
-	w.Helper()
-	return account.Change{Binding: "session", Browser: "browser", Proved: true, Epoch: w.account().Epoch}
-}
-
-func unproved() account.Change {
-	return account.Change{Binding: "session", Browser: "browser", Hold: 24 * time.Hour}
-}
-
-// enrolSMS binds the phone and returns the recovery key.
-func (w *world) enrolSMS() string {
-	w.Helper()
-	key, err := w.book.BindPhone(w.Context(), w.id, w.proved(), phone)
-	if err != nil {
-		w.Fatal(err)
-	}
-	return key
-}
-
-// enrolTOTP binds an authenticator. The code that bound it is over.
-func (w *world) enrolTOTP() (secret []byte, recovery string) {
-	w.Helper()
-	s, err := w.book.BeginTOTP(w.Context(), w.id, w.proved())
-	if err != nil {
-		w.Fatal(err)
-	}
-	done := w.confirm(s, w.totp(s.Secret, 0))
-	if done.Verdict != account.Right {
-		w.Fatalf("Confirm() = %v, want right", done.Verdict)
-	}
-	w.clock.add(30 * time.Second)
-	return s.Secret, done.RecoveryKey
-}
-
-func (w *world) confirm(s *account.Setup, code string) account.Confirmed {
-	w.Helper()
-	done, err := w.book.Confirm(w.Context(), w.id, unproved(), s.ID, code)
-	if err != nil {
-		w.Fatal(err)
-	}
-	return done
-}
-
 // totp returns the code of the step that lies steps after the present one.
 func (w *world) totp(secret []byte, steps int) string {
 	w.Helper()
@@ -210,7 +167,7 @@ func (w *world) wrongTOTP(secret []byte) string {
 func (w *world) interruption(request string) account.Interruption {
 	*w.opened++
 	return account.Interruption{
-		Rules: "withdrawal", Fingerprint: request, Binding: "session", Browser: "browser",
+		Rules: "withdrawal", Fingerprint: request, Binding: "session", Browser: w.browser,
 		ID: fmt.Sprintf("challenge-%d", *w.opened), Lifetime: challenge.Lifetime,
 	}
 }
@@ -259,13 +216,26 @@ func (w *world) text(id string) string {
 	return s.Code
 }
 
+// asker is who answers for a purpose.
+func (w *world) asker(purpose account.Purpose) account.Asker {
+	return account.Asker{Browser: w.browser, Purpose: purpose}
+}
+
+// answer gives an answer, to a request unless it says for what.
 func (w *world) answer(in account.Answer) account.Result {
 	w.Helper()
-	r, err := w.book.Answer(w.Context(), w.id, in)
+	r, err := w.book.Answer(w.Context(), w.id, to(in))
 	if err != nil {
 		w.Fatal(err)
 	}
 	return r
+}
+
+func to(in account.Answer) account.Answer {
+	if in.Purpose == "" {
+		in.Purpose = account.ForRequest
+	}
+	return in
 }
 
 func (w *world) want(in account.Answer, want account.Verdict) account.Result {
@@ -282,8 +252,9 @@ func (w *world) want(in account.Answer, want account.Verdict) account.Result {
 func (w *world) fail(wrong account.Answer, n int) account.Result {
 	w.Helper()
 	var last account.Result
+	who := w.asker(to(wrong).Purpose)
 	for range n {
-		if until := w.account().NotBefore(wrong.Factor); w.clock.now().Before(until) {
+		if until := w.account().NotBefore(wrong.Factor, who); w.clock.now().Before(until) {
 			w.clock.add(until.Sub(w.clock.now()))
 		}
 		if w.account().AttemptsLeft(wrong.Challenge) == 0 {
@@ -337,7 +308,7 @@ func (w *world) verdicts(n int, in func(i int) account.Answer) map[account.Verdi
 		if i%2 == 1 {
 			book = w.node2
 		}
-		r, err := book.Answer(w.Context(), w.id, in(i))
+		r, err := book.Answer(w.Context(), w.id, to(in(i)))
 		if err != nil {
 			w.Error(err)
 		}

@@ -99,14 +99,9 @@ func TestInvariantI3AUsedTOTPCodeStaysUsed(t *testing.T) {
 
 func TestInvariantI3TheCodeThatBoundAnAuthenticatorPassesNothing(t *testing.T) {
 	w := newWorld(t)
-	s, err := w.book.BeginTOTP(t.Context(), w.id, w.proved())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.beginTOTP(w.under(account.ProofLogin))
 	code := w.totp(s.Secret, 0)
-	if done := w.confirm(s, code); done.Verdict != account.Right {
-		t.Fatalf("Confirm() = %d", done.Verdict)
-	}
+	w.bound(s, code)
 	w.want(account.Answer{Challenge: w.challenge(), Factor: policy.TOTP, Code: code, Skew: 1}, account.Used)
 }
 
@@ -154,7 +149,7 @@ func TestNothingMatchesAnSMSCodeThatWasNotSent(t *testing.T) {
 func TestAnAnswerCountsOnlyForAnOpenChallengeOfTheAccount(t *testing.T) {
 	w := newWorld(t)
 	in := ways[policy.SMS](w)
-	stranger, err := w.book.Answer(t.Context(), w.book.ID("mallory"), in)
+	stranger, err := w.book.Answer(t.Context(), w.book.ID("mallory"), to(in))
 	if err != nil || stranger.Verdict != account.Gone {
 		t.Errorf("a right answer on another account: verdict %d, %v, want gone", stranger.Verdict, err)
 	}
@@ -163,7 +158,7 @@ func TestAnAnswerCountsOnlyForAnOpenChallengeOfTheAccount(t *testing.T) {
 		other.Challenge = unknown
 		w.want(other, account.Gone)
 	}
-	if err := w.book.CloseChallenge(t.Context(), w.id, in.Challenge, audit.ChallengeCancelled); err != nil {
+	if err := w.book.CloseChallenge(t.Context(), w.id, in.Challenge, audit.ChallengeCancelled, account.Client{}); err != nil {
 		t.Fatal(err)
 	}
 	w.want(in, account.Gone)
@@ -186,7 +181,7 @@ func TestAFactorThatIsNotEnrolledIsUnusable(t *testing.T) {
 
 func TestUsableGivesTheAcceptedFactorsThatThePlayerHas(t *testing.T) {
 	w := newWorld(t)
-	if got := w.account().Usable(policy.DefaultFactors); len(got) != 0 {
+	if got := w.account().Usable(policy.DefaultFactors, w.asker(account.ForRequest)); len(got) != 0 {
 		t.Errorf("Usable() of an empty account = %v", got)
 	}
 	w.enrolTOTP()
@@ -196,7 +191,7 @@ func TestUsableGivesTheAcceptedFactorsThatThePlayerHas(t *testing.T) {
 		{[]policy.Factor{policy.SMS}, nil},
 		{nil, nil},
 	} {
-		got := w.account().Usable(tt.accepted)
+		got := w.account().Usable(tt.accepted, w.asker(account.ForRequest))
 		if len(got) != len(tt.want) || len(got) > 0 && got[0] != tt.want[0] {
 			t.Errorf("Usable(%v) = %v, want %v", tt.accepted, got, tt.want)
 		}

@@ -268,7 +268,7 @@ func TestClosingAChallengeIsToldOnceAndSaysWhy(t *testing.T) {
 	w := newWorld(t)
 	keep, id := w.challenge(), w.challenge()
 	for range 2 {
-		if err := w.book.CloseChallenge(t.Context(), w.id, id, audit.ChallengeCancelled); err != nil {
+		if err := w.book.CloseChallenge(t.Context(), w.id, id, audit.ChallengeCancelled, account.Client{}); err != nil {
 			t.Fatal(err)
 		}
 	}

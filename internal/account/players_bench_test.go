@@ -110,7 +110,7 @@ func plainAccount(b *testing.B, ring *seal.Ring) []byte {
 	book := account.NewBook(s, ring, rand.Reader, time.Now)
 	defer book.Close()
 	id := book.ID("somebody")
-	if _, err := book.BindPhone(b.Context(), id, account.Change{Proved: true}, phone); err != nil {
+	if _, err := book.BindPhone(b.Context(), id, account.Change{Proof: account.ProofPhone}, phone); err != nil {
 		b.Fatal(err)
 	}
 	key := store.NewKey("account", string(id))

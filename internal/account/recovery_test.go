@@ -58,7 +58,7 @@ func TestTheSameRecoveryKeyHasAnotherHashOnAnotherAccount(t *testing.T) {
 		book := account.NewBook(w.store, w.ring, bytes.NewReader(make([]byte, zeros)), w.clock.now)
 		defer book.Close()
 		id := book.ID(subject)
-		key, err := book.BindPhone(t.Context(), id, account.Change{Proved: true}, phone)
+		done, err := book.BindPhone(t.Context(), id, account.Change{Proof: account.ProofPhone}, phone)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,7 @@ func TestTheSameRecoveryKeyHasAnotherHashOnAnotherAccount(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return key, a.Recovery.MAC
+		return done.RecoveryKey, a.Recovery.MAC
 	}
 	keyA, macA := bind("budi", 100)
 	keyB, macB := bind("sari", 100)
@@ -97,16 +97,19 @@ func TestIssuingARecoveryKeyEndsTheOldOneAndItsFailures(t *testing.T) {
 	old := w.enrolSMS()
 	w.fail(w.recover("nonsense"), 6)
 	epoch := w.account().Epoch
-	fresh, err := w.book.IssueRecoveryKey(t.Context(), w.id, w.proved())
+	fresh, alert, err := w.book.IssueRecoveryKey(t.Context(), w.id, w.proved())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if alert.Kind != account.KindKeyMade {
+		t.Errorf("the player is told of %q (R59)", alert.Kind)
 	}
 	if n := w.failures(policy.RecoveryKey); n != 0 {
 		t.Errorf("%d failures stay with the new key", n)
 	}
 	w.want(w.recover(old), account.Wrong)
-	w.want(w.recover(fresh), account.Right)
 	if got := w.account().Epoch; got != epoch {
 		t.Errorf("epoch %d, want %d: no factor has changed", got, epoch)
 	}
+	w.want(w.recover(fresh), account.Right)
 }

@@ -33,18 +33,15 @@ func secrets(raw ...string) []string {
 func TestInvariantI8NothingThatHoldsASecretPrintsIt(t *testing.T) {
 	w := newWorld(t)
 	w.enrolSMS()
-	setup, err := w.book.BeginTOTP(t.Context(), w.id, w.proved())
-	if err != nil {
-		t.Fatal(err)
-	}
+	setup := w.beginTOTP(w.proved())
 	a := w.account()
 	key := "ABCD-EFGH-IJKL-MNOP-QRST-UVWX-YZ"
 	answer := account.Answer{Challenge: "c", Factor: policy.SMS, Code: "314159", Expected: "271828"}
 	result := account.Result{Verdict: account.Right, RecoveryKey: key}
-	confirmed := account.Confirmed{Verdict: account.Right, Setup: setup, RecoveryKey: key}
+	bound := account.Bound{Verdict: account.Right, Setup: setup, RecoveryKey: key}
 	enrolment := account.Enrolment{Factor: policy.TOTP, Secret: setup.Secret, Phone: phone}
 	all := []any{
-		a, *a, setup, *setup, answer, &answer, result, &result, confirmed, &confirmed, enrolment, &enrolment,
+		a, *a, setup, *setup, answer, &answer, result, &result, bound, &bound, enrolment, &enrolment,
 		a.Enrolments, []account.Account{*a}, map[string]*account.Setup{"s": setup},
 	}
 	var out bytes.Buffer
@@ -74,10 +71,7 @@ func TestInvariantI8NothingThatHoldsASecretPrintsIt(t *testing.T) {
 func TestInvariantI8AccountsAreSealedAtRest(t *testing.T) {
 	w := newWorld(t)
 	key := w.enrolSMS()
-	s, err := w.book.BeginTOTP(t.Context(), w.id, w.proved())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.beginTOTP(w.proved())
 	w.challenge()
 	stored := w.account() // it reads back all the same
 	if stored.Setup == nil || stored.Enrolment(policy.SMS).Phone != phone {
@@ -141,8 +135,8 @@ func TestInvariantI1AnAccountThatCannotBeReadIsAnError(t *testing.T) {
 		_, errs["Epoch"] = b.Epoch(t.Context(), w.id)
 		_, errs["Answer"] = b.Answer(t.Context(), w.id, in)
 		_, errs["Open"] = b.Open(t.Context(), w.id, w.interruption("new"))
-		_, errs["Confirm"] = b.Confirm(t.Context(), w.id, c, "setup", "123456")
-		errs["CloseChallenge"] = b.CloseChallenge(t.Context(), w.id, in.Challenge, "")
+		_, errs["Confirm"] = b.Confirm(t.Context(), w.id, c, "setup", "123456", "")
+		errs["CloseChallenge"] = b.CloseChallenge(t.Context(), w.id, in.Challenge, "", account.Client{})
 		for name, change := range changes {
 			errs[name] = change.do(b, t.Context(), w.id, c)
 		}

@@ -21,24 +21,17 @@ import (
 // not.
 var setups = map[policy.Factor]func(w *world, c account.Change) (s *account.Setup, right, wrong string){
 	policy.TOTP: func(w *world, c account.Change) (*account.Setup, string, string) {
-		s, err := w.book.BeginTOTP(w.Context(), w.id, c)
-		if err != nil {
-			w.Fatal(err)
-		}
+		s := w.beginTOTP(c)
 		return s, w.totp(s.Secret, 0), w.wrongTOTP(s.Secret)
 	},
 	policy.SMS: func(w *world, c account.Change) (*account.Setup, string, string) {
-		s, err := w.book.BeginSMS(w.Context(), w.id, c, phone)
-		if err != nil {
-			w.Fatal(err)
-		}
-		code, err := w.book.SetupCode(s)
-		if err != nil {
-			w.Fatal(err)
-		}
-		return s, code, fmt.Sprintf("%c%s", '0'+(code[0]-'0'+1)%10, code[1:])
+		send := w.beginSMS(c, phone)
+		return send.Setup, send.Code, other(send.Code)
 	},
 }
+
+// other returns a code that is not the given one.
+func other(code string) string { return fmt.Sprintf("%c%s", '0'+(code[0]-'0'+1)%10, code[1:]) }
 
 func TestAFactorIsBoundByItsFirstCode(t *testing.T) {
 	for f, begin := range setups {
@@ -85,7 +78,7 @@ func TestInvariantI6ASetUpIsConfirmedOnlyWhereItBegan(t *testing.T) {
 	s, right, _ := setups[policy.SMS](w, unproved())
 	try := func(name, id string, c account.Change, on account.ID) {
 		t.Helper()
-		done, err := w.book.Confirm(t.Context(), on, c, id, right)
+		done, err := w.book.Confirm(t.Context(), on, c, id, right, "")
 		if err != nil || done.Verdict != account.Gone || done.Setup != nil || done.RecoveryKey != "" {
 			t.Errorf("%s: verdict %d, %v, want gone", name, done.Verdict, err)
 		}
@@ -93,7 +86,7 @@ func TestInvariantI6ASetUpIsConfirmedOnlyWhereItBegan(t *testing.T) {
 	try("another session", s.ID, account.Change{Binding: "session 2", Browser: "browser"}, w.id)
 	try("another browser", s.ID, account.Change{Binding: "session", Browser: "browser 2"}, w.id)
 	try("no browser", s.ID, account.Change{Binding: "session"}, w.id)
-	try("proved, from another session", s.ID, account.Change{Binding: "session 2", Browser: "browser", Proved: true}, w.id)
+	try("proved, from another session", s.ID, account.Change{Binding: "session 2", Browser: "browser", Proof: account.ProofFactor}, w.id)
 	try("another set-up", s.ID+"A", unproved(), w.id)
 	try("no set-up", "", unproved(), w.id)
 	try("another account", s.ID, unproved(), w.book.ID("mallory"))
@@ -130,7 +123,7 @@ func TestInvariantI5ASetUpEndsWithItsFifthWrongCode(t *testing.T) {
 			s, _, wrong := begin(w, unproved())
 			var counts [account.Unusable + 1]atomic.Int32
 			atOnce(200, func(i int) {
-				done, err := []*account.Book{w.book, w.node2}[i%2].Confirm(t.Context(), w.id, unproved(), s.ID, wrong)
+				done, err := []*account.Book{w.book, w.node2}[i%2].Confirm(t.Context(), w.id, unproved(), s.ID, wrong, "")
 				if err != nil {
 					t.Error(err)
 				}
@@ -151,7 +144,7 @@ func TestInvariantI3FiftyCopiesOfARightConfirmationBindOnce(t *testing.T) {
 			s, right, _ := begin(w, unproved())
 			var bound, keys atomic.Int32
 			atOnce(50, func(i int) {
-				done, err := []*account.Book{w.book, w.node2}[i%2].Confirm(t.Context(), w.id, unproved(), s.ID, right)
+				done, err := []*account.Book{w.book, w.node2}[i%2].Confirm(t.Context(), w.id, unproved(), s.ID, right, "")
 				if err != nil {
 					t.Error(err)
 				}
@@ -183,9 +176,9 @@ func TestASetUpExpires(t *testing.T) {
 	if done := w.confirm(s, w.totp(s.Secret, 0)); done.Verdict != account.Gone || w.account().Enrolled() {
 		t.Errorf("Confirm() at its end = %d, want gone", done.Verdict)
 	}
-	sent, code, _ := setups[policy.SMS](w, unproved())
+	s = w.beginTOTP(unproved())
 	w.clock.add(account.SetupLifetime - 1)
-	if done := w.confirm(sent, code); done.Verdict != account.Right {
+	if done := w.confirm(s, w.totp(s.Secret, 0)); done.Verdict != account.Right {
 		t.Errorf("Confirm() a moment before = %d, want right", done.Verdict)
 	}
 }
@@ -212,29 +205,53 @@ func TestASetUpTakesThePlaceOfTheOneBefore(t *testing.T) {
 // has one, and what was proved by a factor not once that is another.
 func TestInvariantI6ASetUpEndsWhenTheFactorsChange(t *testing.T) {
 	for name, tt := range map[string]struct {
-		before func(w *world)
-		begin  func(w *world) account.Change
+		before, between func(w *world)
+		begin           func(w *world) account.Change
 	}{
-		"unproved": {func(*world) {}, func(*world) account.Change { return unproved() }},
-		"proved":   {func(w *world) { w.enrolTOTP() }, func(w *world) account.Change { return w.proved() }},
+		"unproved": {
+			func(*world) {}, func(w *world) { w.enrolSMS() },
+			func(*world) account.Change { return unproved() },
+		},
+		"proved, then an authenticator removed": {
+			func(w *world) { w.enrolTOTP(); w.enrolTOTP() },
+			func(w *world) {
+				if _, err := w.book.Remove(w.Context(), w.id, w.proved(), w.account().Enrolments[0].ID); err != nil {
+					w.Fatal(err)
+				}
+			},
+			func(w *world) account.Change { return w.proved() },
+		},
+		"proved, then switched off": {
+			func(w *world) { w.enrolTOTP() }, func(w *world) { w.switchOff() },
+			func(w *world) account.Change { return w.proved() },
+		},
+		"proved, then the recovery key used": {
+			func(w *world) { w.enrolTOTP() },
+			func(w *world) {
+				key, _, err := w.book.IssueRecoveryKey(w.Context(), w.id, w.proved())
+				if err != nil {
+					w.Fatal(err)
+				}
+				w.want(w.recover(key), account.Right)
+			},
+			func(w *world) account.Change { return w.proved() },
+		},
+		"proved, then frozen": {
+			func(w *world) { w.enrolTOTP() }, func(w *world) { w.freeze(w.keyMade().Token) },
+			func(w *world) account.Change { return w.proved() },
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			tt.before(w)
-			s, err := w.book.BeginSMS(t.Context(), w.id, tt.begin(w), otherPhone)
-			if err != nil {
-				t.Fatal(err)
-			}
-			code, err := w.book.SetupCode(s)
-			if err != nil {
-				t.Fatal(err)
-			}
-			w.enrolSMS()
-			if done := w.confirm(s, code); done.Verdict != account.Gone {
+			send := w.beginSMS(tt.begin(w), otherPhone)
+			tt.between(w)
+			before := w.account().Enrolments
+			if done := w.confirm(send.Setup, send.Code); done.Verdict != account.Gone {
 				t.Errorf("Confirm() = %d, want gone", done.Verdict)
 			}
-			if e := w.account().Enrolments; len(e) != 1 || e[0].Phone != phone {
-				t.Error("the phone that was bound in between is not the only factor")
+			if diff := cmp.Diff(before, w.account().Enrolments); diff != "" {
+				t.Errorf("the factors changed (-before +after):\n%s", diff)
 			}
 		})
 	}
@@ -256,18 +273,15 @@ func (f *failing) Update(ctx context.Context, key store.Key, change store.Change
 // I6, I7: a crash leaves the old factor or the new one, never both or none.
 func TestInvariantI6ConfirmingReplacesTheOldFactorInOneWrite(t *testing.T) {
 	w := newWorld(t)
-	oldKey := w.enrolSMS()
-	s, err := w.book.BeginTOTP(t.Context(), w.id, w.proved())
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := w.enrolSMS()
+	s := w.beginTOTP(w.proved())
 	before := w.account()
 	w.reopen()
 	if diff := cmp.Diff(before, w.account()); diff != "" {
 		t.Errorf("a crash before the confirmation changed (-before +after):\n%s", diff)
 	}
 	broken := w.another(&failing{Store: w.store, down: errors.New("disk on fire")})
-	if done, err := broken.Confirm(t.Context(), w.id, unproved(), s.ID, w.totp(s.Secret, 0)); err == nil || done.Verdict == account.Right || done.RecoveryKey != "" {
+	if done, err := broken.Confirm(t.Context(), w.id, unproved(), s.ID, w.totp(s.Secret, 0), ""); err == nil || done.Verdict == account.Right || done.RecoveryKey != "" {
 		t.Errorf("Confirm() on a store that does not write = %d, %v, want an error and nothing else", done.Verdict, err)
 	}
 	if diff := cmp.Diff(before, w.account()); diff != "" {
@@ -276,9 +290,8 @@ func TestInvariantI6ConfirmingReplacesTheOldFactorInOneWrite(t *testing.T) {
 
 	// One event batch stands for one write: what is in it happened together.
 	events := len(w.events())
-	done := w.confirm(s, w.totp(s.Secret, 0))
-	if done.Verdict != account.Right {
-		t.Fatalf("Confirm() = %d", done.Verdict)
+	if done := w.bound(s, w.totp(s.Secret, 0)); done.Kind != account.KindSwitchedTOTP || done.RecoveryKey != "" {
+		t.Errorf("Confirm() = %s, new recovery key %v, want a switch that leaves the key", done.Kind, done.RecoveryKey != "")
 	}
 	w.reopen()
 	record, err := w.store.Get(t.Context(), store.NewKey("account", string(w.id)))
@@ -289,7 +302,7 @@ func TestInvariantI6ConfirmingReplacesTheOldFactorInOneWrite(t *testing.T) {
 	for _, e := range w.events()[events:] {
 		names = append(names, e.Name)
 	}
-	want := []audit.Name{audit.EnrolmentRemoved, audit.EnrolmentBound, audit.RecoveryKeyIssued, audit.AccountGrantsRevoked}
+	want := []audit.Name{audit.EnrolmentRemoved, audit.EnrolmentBound, audit.AccountGrantsRevoked}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("events differ (-want +got):\n%s", diff)
 	}
@@ -297,11 +310,10 @@ func TestInvariantI6ConfirmingReplacesTheOldFactorInOneWrite(t *testing.T) {
 	if len(a.Enrolments) != 1 || a.Enrolment(policy.TOTP) == nil || a.Epoch != before.Epoch+1 || !a.HeldUntil.IsZero() {
 		t.Errorf("%v with %d enrolments, held until %s", a, len(a.Enrolments), a.HeldUntil)
 	}
-	w.want(w.recover(oldKey), account.Wrong)
-	w.want(w.recover(done.RecoveryKey), account.Right)
+	w.want(w.recover(key), account.Right)
 }
 
-func TestASetUpCodeSurvivesARotationButNotItsKey(t *testing.T) {
+func TestASetUpCodeSurvivesARotation(t *testing.T) {
 	w := newWorld(t)
 	s, code, _ := setups[policy.SMS](w, unproved())
 	var err error
@@ -309,11 +321,6 @@ func TestASetUpCodeSurvivesARotationButNotItsKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.book = w.another(w.store)
-	lost := *s
-	lost.Key = 99
-	if got, err := w.book.SetupCode(&lost); err == nil || got != "" {
-		t.Errorf("SetupCode() under a key that is gone = %d digits, %v, want an error", len(got), err)
-	}
 	if done := w.confirm(s, code); done.Verdict != account.Right {
 		t.Errorf("Confirm() after a rotation = %d, want right", done.Verdict)
 	}
@@ -329,11 +336,7 @@ func TestASetUpWhoseKeyWasRetiredHasExpired(t *testing.T) {
 	// A wrong answer seals the account again.
 	w.ring = rotated
 	w.book = w.another(w.store)
-	other := "000000"
-	if code == other {
-		other = "000001"
-	}
-	if done := w.confirm(s, other); done.Verdict != account.Wrong {
+	if done := w.confirm(s, other(code)); done.Verdict != account.Wrong {
 		t.Fatalf("Confirm() of a wrong code = %d, want wrong", done.Verdict)
 	}
 	if w.ring, err = rotated.Retire(1, w.clock.now(), 0); err != nil {
@@ -355,9 +358,6 @@ func TestWithoutRandomnessNothingIsMade(t *testing.T) {
 	c, before := w.proved(), w.account()
 	broken := account.NewBook(w.store, w.ring, iotest.ErrReader(errors.New("no entropy")), w.clock.now)
 	for name, change := range changes {
-		if name == "switch off" {
-			continue
-		}
 		if err := change.do(broken, t.Context(), w.id, c); err == nil {
 			t.Errorf("%s without randomness = nil, want an error", name)
 		}
