@@ -165,8 +165,10 @@ type Account struct {
 	Epoch uint64 `json:"epoch"`
 }
 
-// Enrolled reports whether the account has a second factor, disabled or not.
-func (a *Account) Enrolled() bool { return len(a.Enrolments) > 0 }
+// Enrolled reports whether the account has a second factor, disabled or not. A
+// recovery key that is left alone, as lifting a freeze can leave it, is one: nothing
+// less than it may bind the next factor (invariant I6).
+func (a *Account) Enrolled() bool { return len(a.Enrolments) > 0 || a.Recovery != nil }
 
 // Enrolment returns the account's first enrolment of a factor, or nil.
 func (a *Account) Enrolment(f policy.Factor) *Enrolment {

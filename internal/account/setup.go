@@ -260,7 +260,7 @@ func (b *Book) BindPhone(ctx context.Context, id ID, c Change, phone sms.Number)
 // all that was there. An authenticator takes that of a phone, and stands beside
 // other authenticators, unless the recovery key was used: then those are lost.
 func (b *Book) bind(id ID, a *Account, c Change, e Enrolment, d drawn) (Bound, []audit.Event, error) {
-	before := slices.Clone(a.Enrolments)
+	before, first := slices.Clone(a.Enrolments), !a.Enrolled()
 	beside := e.Factor == policy.TOTP && c.Proof != ProofRecovery
 	if beside && a.Full() {
 		return Bound{}, nil, ErrFull
@@ -284,7 +284,7 @@ func (b *Book) bind(id ID, a *Account, c Change, e Enrolment, d drawn) (Bound, [
 		events = append(events, audit.Event{Name: audit.RecoveryKeyIssued})
 	}
 	cause := policy.CauseFactorChange
-	if len(before) == 0 {
+	if first {
 		cause = policy.CauseFirstEnrolment
 	}
 	a.Changed[cause] = e.Since
