@@ -132,7 +132,10 @@ func (b *Book) passed(id ID, a *Account, in Answer, asker Asker, d drawn) (Resul
 	out := Result{Verdict: Right}
 	var events []audit.Event
 	kind := KindPassed
-	switch spent := a.spent(asker.Browser)[in.Factor]; {
+	spent := a.spent(asker.Browser)[in.Factor]
+	// Before the browser is trusted, which gives it other budgets than those it used.
+	delete(a.spent(asker.Browser), in.Factor)
+	switch {
 	case in.Factor == policy.RecoveryKey:
 		// Whoever lost the other factors may have lost more: everything that was opened
 		// before ends, and the challenge goes on in the new epoch.
@@ -155,7 +158,6 @@ func (b *Book) passed(id ID, a *Account, in Answer, asker Asker, d drawn) (Resul
 		// A success after failures (OWASP ASVS 6.3.5).
 		kind = KindFailures
 	}
-	delete(a.spent(asker.Browser), in.Factor)
 	a.note(kind, in.Client, asker.Browser, now)
 	if kind != KindPassed {
 		out.Alerts = []Alert{a.alert(id, kind, d, now)}
@@ -170,14 +172,17 @@ func (b *Book) check(id ID, a *Account, in Answer, now time.Time) Verdict {
 	case policy.TOTP:
 		return a.checkTOTP(in, now)
 	case policy.SMS:
+		e := a.Enrolment(policy.SMS)
+		// Without one the code went to the phone that the site knows, which answers only
+		// while there is no factor (invariant I6).
+		if e == nil && (a.Enrolled() || a.Frozen != nil) || e != nil && !a.counts(e.Since) {
+			return Unusable
+		}
 		// The code belongs to the challenge: dropping the challenge consumes it.
 		if in.Expected == "" || !factor.VerifySMSCode(in.Expected, in.Code) {
 			return Wrong
 		}
-		if e := a.Enrolment(policy.SMS); e != nil {
-			if !a.counts(e.Since) {
-				return Unusable
-			}
+		if e != nil {
 			e.Used = now
 		}
 		return Right
@@ -210,7 +215,8 @@ func (a *Account) checkTOTP(in Answer, now time.Time) Verdict {
 		}
 		step, result := factor.VerifyTOTP(e.Secret, in.Code, now, in.Skew, e.LastStep)
 		switch {
-		case result == factor.Right && verdict != Right:
+		case result == factor.Right:
+			// Wherever it is right it is used up, or it would pass once at each.
 			e.LastStep, e.Used = step, now
 			verdict = Right
 		case result == factor.Used && verdict == Wrong:

@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -196,4 +197,29 @@ func TestUsableGivesTheAcceptedFactorsThatThePlayerHas(t *testing.T) {
 			t.Errorf("Usable(%v) = %v, want %v", tt.accepted, got, tt.want)
 		}
 	}
+}
+
+// I3: two authenticators may show the same code. It passes once, and not once at each.
+func TestInvariantI3ACodeThatIsRightAtTwoAuthenticatorsPassesOnce(t *testing.T) {
+	w := newWorld(t)
+	random := w.book
+	w.book = account.NewBook(w.store, w.ring, zeros{}, w.clock.now)
+	first, _ := w.enrolTOTP()
+	second, _ := w.enrolTOTP()
+	w.book = random
+	if !bytes.Equal(first, second) {
+		t.Fatal("the authenticators differ")
+	}
+	in := account.Answer{Challenge: w.challenge(), Factor: policy.TOTP, Code: w.totp(first, 0)}
+	w.want(in, account.Right)
+	in.Challenge = w.challenge()
+	w.want(in, account.Used)
+}
+
+// zeros is randomness without any.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
