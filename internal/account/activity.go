@@ -41,6 +41,9 @@ var Kinds = []Kind{
 	KindSupport, KindNotMe, KindPassed,
 }
 
+// failing reports whether anybody who has the session can cause it.
+func (k Kind) failing() bool { return k == KindFailures || k == KindDisabled }
+
 // Activity is one thing that happened.
 type Activity struct {
 	Kind   Kind      `json:"kind"`
@@ -82,7 +85,8 @@ type Alert struct {
 	At   time.Time
 	// Token is the secret of the one-time link that freezes the account.
 	Token string
-	// Phones are those that belonged to the account before, and still do.
+	// Phones are those that belonged to the account before, without those which a
+	// freeze is about.
 	Phones []sms.Number
 	// Except is the phone that was bound by what the alert tells of, or empty: its
 	// holder knows.
@@ -93,13 +97,18 @@ type Alert struct {
 func (a *Account) alert(id ID, kind Kind, d drawn, now time.Time) Alert {
 	out := Alert{Kind: kind, At: now, Token: d.token(id)}
 	for _, e := range a.Enrolments {
-		if e.Phone != "" {
+		if e.Phone != "" && a.counts(e.Since) {
 			out.Phones = append(out.Phones, e.Phone)
 		}
 	}
-	if len(a.Notices) >= maxNotices {
-		// The oldest of alerts that anybody can cause gives way first.
-		i := max(0, slices.IndexFunc(a.Notices, func(n Notice) bool { return n.Kind == KindFailures || n.Kind == KindDisabled }))
+	// Whoever fails often ends no link but those of failures.
+	like := func(n Notice) bool { return n.Kind.failing() == kind.failing() }
+	most := maxNotices
+	if kind.failing() {
+		most = maxFailureNotices
+	}
+	if same := slices.DeleteFunc(slices.Clone(a.Notices), func(n Notice) bool { return !like(n) }); len(same) >= most {
+		i := slices.IndexFunc(a.Notices, like)
 		a.Notices = slices.Delete(a.Notices, i, i+1)
 	}
 	a.Notices = append(a.Notices, Notice{Nonce: d.nonce, Kind: kind, At: now})

@@ -96,8 +96,8 @@ func (b *Book) change(ctx context.Context, id ID, doing string, do func(a *Accou
 	}
 	var out Alert
 	err = b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
-		// The phones that were there before are told.
-		before := slices.Clone(a.Enrolments)
+		// The phones that were there before are told, but for those which a freeze is about.
+		before := slices.DeleteFunc(slices.Clone(a.Enrolments), func(e Enrolment) bool { return !a.counts(e.Since) })
 		events, kind, err := do(a, d)
 		if err != nil {
 			return nil, err

@@ -18,8 +18,9 @@ import (
 const (
 	// NoticeLifetime is how long the link of a notice can be used.
 	NoticeLifetime = 7 * 24 * time.Hour
-	// maxNotices is how many links of an account are good at a time.
-	maxNotices = 20
+	// maxNotices and maxFailureNotices are how many links of an account are good at a
+	// time, to freeze it after a change and after wrong answers.
+	maxNotices, maxFailureNotices = 20, 5
 
 	nonceLength = 6  // bytes: what tells the notices of an account apart
 	tagLength   = 10 // bytes of the MAC: 80 bits that can only be guessed online
@@ -40,7 +41,8 @@ type Freeze struct {
 	Event time.Time `json:"event"`
 }
 
-// counts reports whether a factor of that age answers anything now.
+// counts reports whether a factor of that age answers anything now, and its phone is
+// told anything.
 func (a *Account) counts(since time.Time) bool {
 	return a.Frozen == nil || since.Before(a.Frozen.Event)
 }
@@ -149,7 +151,9 @@ func (b *Book) Freeze(ctx context.Context, token string, c Client) (id ID, ok bo
 
 // Lift ends a freeze, under a factor from before the change that was objected to;
 // while the account is frozen no other answers. What was bound or trusted since that
-// change goes with it.
+// change goes with it, and so do the links of notices since then: they may have gone
+// to a phone that goes, and would freeze the account against what its owner binds
+// next.
 func (b *Book) Lift(ctx context.Context, id ID, c Change) (Alert, error) {
 	return b.change(ctx, id, "lifting freeze", func(a *Account, d drawn) ([]audit.Event, Kind, error) {
 		if a.Frozen == nil || !c.current(a) {
@@ -176,6 +180,7 @@ func (a *Account) thaw() []audit.Event {
 		return true
 	})
 	a.Devices = slices.DeleteFunc(a.Devices, func(d Device) bool { return !a.counts(d.Since) })
+	a.Notices = slices.DeleteFunc(a.Notices, func(n Notice) bool { return !a.counts(n.At) })
 	if a.Recovery != nil && !a.counts(a.Recovery.Since) {
 		a.Recovery = nil
 	}
