@@ -1,13 +1,21 @@
 package account_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/sms"
 )
@@ -99,4 +107,191 @@ func TestInvariantI6ARegisteredPhoneAnswersNothingBesideAFactor(t *testing.T) {
 	w.enrolTOTP()
 	in.Challenge = w.challenge()
 	w.want(in, account.Unusable)
+}
+
+// I6: what a link can be besides good.
+func TestALinkThatIsNotGoodFreezesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.enrolTOTP()
+	alert := w.keyMade()
+	foreign, err := seal.NewRing(random(2), w.clock.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := account.NewBook(w.store, foreign, random(3), w.clock.now)
+	sari := theirs.ID("sari")
+	other, err := theirs.BindPhone(t.Context(), sari, account.Change{Proof: account.ProofPhone}, otherPhone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, err := w.book.BindPhone(t.Context(), w.book.ID("sari"), account.Change{Proof: account.ProofPhone}, otherPhone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(alert.Token)
+	if err != nil || len(alert.Token) != 43 {
+		t.Fatalf("a link of %d characters, %v, want 43 that fit an SMS", len(alert.Token), err)
+	}
+	hash := w.id.Hash()
+	moved := slices.Concat(hash[:], mustDecode(t, mine.Alert.Token)[16:])
+	before := w.account()
+	refused := map[string]string{
+		"none": "", "short": alert.Token[:42], "long": alert.Token + "A", "padded": alert.Token + "=", "line break": alert.Token + "\n",
+		"of another site": other.Alert.Token, "another account's, moved here": base64.RawURLEncoding.EncodeToString(moved),
+		"no base64": strings.Repeat("!", 43), "spare bits": alert.Token[:42] + string(alert.Token[42]+1),
+	}
+	for i := range raw {
+		bent := bytes.Clone(raw)
+		bent[i] ^= 0x80
+		refused[fmt.Sprint("bent at byte ", i)] = base64.RawURLEncoding.EncodeToString(bent)
+	}
+	for name, token := range refused {
+		if _, ok, err := w.book.Freeze(t.Context(), token, account.Client{}); ok || err != nil {
+			t.Errorf("Freeze() by a link that is %s = %v, %v", name, ok, err)
+		}
+		if n, ok, err := w.book.Notice(t.Context(), token); ok || err != nil || n.Kind != "" {
+			t.Errorf("Notice() of a link that is %s = %v, %v", name, ok, err)
+		}
+	}
+	if diff := cmp.Diff(before, w.account()); diff != "" {
+		t.Errorf("the account changed (-before +after):\n%s", diff)
+	}
+	if n, ok, err := w.book.Notice(t.Context(), alert.Token); !ok || err != nil || n.Kind != account.KindKeyMade || !n.At.Equal(alert.At) {
+		t.Errorf("Notice() of a good link = %v, %v, %v", n, ok, err)
+	}
+}
+
+func mustDecode(t *testing.T, token string) []byte {
+	t.Helper()
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// I3: a link works once, for seven days.
+func TestInvariantI3ALinkFreezesOnceAndForSevenDays(t *testing.T) {
+	w := newWorld(t)
+	w.enrolTOTP()
+	alert := w.keyMade()
+	var froze atomic.Int32
+	atOnce(50, func(i int) {
+		if _, ok, err := []*account.Book{w.book, w.node2}[i%2].Freeze(t.Context(), alert.Token, account.Client{}); err != nil {
+			t.Error(err)
+		} else if ok {
+			froze.Add(1)
+		}
+	})
+	a := w.account()
+	if froze.Load() != 1 || a.Frozen == nil || !a.Frozen.Event.Equal(alert.At) || !a.Frozen.At.Equal(w.clock.now()) || w.count(audit.AccountFrozen) != 1 {
+		t.Errorf("fifty uses of a link at once froze %d times: %v", froze.Load(), a.Frozen)
+	}
+	w.lift(account.ProofFactor)
+	if _, ok, _ := w.book.Freeze(t.Context(), alert.Token, account.Client{}); ok {
+		t.Error("a link that was used works again")
+	}
+	old := w.keyMade()
+	w.clock.add(old.At.Add(account.NoticeLifetime).Sub(w.clock.now()))
+	if _, ok, err := w.book.Freeze(t.Context(), old.Token, account.Client{}); ok || err != nil {
+		t.Errorf("a link of seven days froze the account: %v, %v", ok, err)
+	}
+	last := w.keyMade()
+	w.clock.add(last.At.Add(account.NoticeLifetime - 1).Sub(w.clock.now()))
+	w.freeze(last.Token)
+}
+
+// I6, I9: freezing ends all grants, challenges and set-ups, and closes every change.
+func TestInvariantI6FreezingEndsEverythingThatIsUnderWay(t *testing.T) {
+	w := newWorld(t)
+	secret, _ := w.enrolTOTP()
+	alert := w.keyMade()
+	open, s, proved := w.challenge(), w.beginTOTP(w.proved()), w.proved()
+	w.freeze(alert.Token)
+	w.reopen()
+	a := w.account()
+	if a.Epoch != proved.Epoch+1 || len(a.Pending) != 0 || a.Setup != nil {
+		t.Errorf("epoch %d after %d, %d challenges, set-up %v", a.Epoch, proved.Epoch, len(a.Pending), a.Setup)
+	}
+	w.want(account.Answer{Challenge: open, Factor: policy.TOTP, Code: w.totp(secret, 0)}, account.Gone)
+	if done := w.confirm(s, w.totp(s.Secret, 0)); done.Verdict != account.Gone {
+		t.Errorf("Confirm() = %d, want gone", done.Verdict)
+	}
+	if _, err := w.book.Lift(t.Context(), w.id, proved); !errors.Is(err, account.ErrNotProved) {
+		t.Errorf("Lift() under what was shown before the freeze = %v, want ErrNotProved", err)
+	}
+}
+
+// I6: a factor that was bound in the very moment of what the freeze is about, or
+// later, does not lift it; one from before does, and the lift removes the other with
+// what was trusted since.
+func TestInvariantI6OnlyAFactorFromBeforeLiftsAFreeze(t *testing.T) {
+	w := newWorld(t)
+	old, key := w.enrolTOTP()
+	w.from("old browser").trust(old)
+	w.clock.add(time.Minute)
+	s := w.beginTOTP(w.proved())
+	stolen := w.bound(s, w.totp(s.Secret, 0))
+	w.clock.add(time.Minute)
+	later, _ := w.enrolTOTP()
+	w.from("thief's browser").trust(later)
+	w.freeze(stolen.Alert.Token)
+	for _, secret := range [][]byte{s.Secret, later} {
+		if v := w.answer(account.Answer{Challenge: w.challenge(), Factor: policy.TOTP, Code: w.totp(secret, 0)}).Verdict; v == account.Right {
+			t.Error("a factor that the freeze is about answers")
+		}
+	}
+	r := w.want(account.Answer{Challenge: w.challenge(), Factor: policy.TOTP, Code: w.totp(old, 0)}, account.Right)
+	alert, err := w.book.Lift(t.Context(), w.id, account.Change{Proof: account.ProofFactor, Epoch: r.Epoch})
+	if err != nil || alert.Kind != account.KindLifted {
+		t.Fatalf("Lift() = %v, %v", alert, err)
+	}
+	w.reopen()
+	a := w.account()
+	if len(a.Enrolments) != 1 || !bytes.Equal(a.Enrolments[0].Secret, old) || a.Frozen != nil || a.Epoch != r.Epoch+1 {
+		t.Errorf("%d factors, frozen %v, epoch %d after %d", len(a.Enrolments), a.Frozen, a.Epoch, r.Epoch)
+	}
+	if a.Device("old browser") == nil || a.Device("thief's browser") != nil {
+		t.Errorf("%d browsers are trusted, want the one from before", len(a.Devices))
+	}
+	w.want(w.recover(key), account.Right)
+}
+
+// I6, R59, R61: a recovery key from before lifts the freeze, and so does the one that
+// takes its place; a second freeze about something earlier takes both away.
+func TestInvariantI6ARecoveryKeyIsAsOldAsTheOneThatItReplaces(t *testing.T) {
+	w := newWorld(t)
+	_, key := w.enrolTOTP()
+	w.clock.add(time.Minute)
+	s := w.beginTOTP(w.proved())
+	stolen := w.bound(s, w.totp(s.Secret, 0))
+	w.clock.add(time.Minute)
+	w.freeze(stolen.Alert.Token)
+	next := w.want(w.recover(key), account.Right).RecoveryKey
+	w.clock.add(time.Minute)
+	w.want(w.recover(key), account.Wrong)
+	w.want(w.recover(next), account.Right)
+	w.lift(account.ProofRecovery)
+	if a := w.account(); a.Recovery == nil || len(a.Enrolments) != 1 {
+		t.Errorf("recovery key %v, %d factors after the lift", a.Recovery != nil, len(a.Enrolments))
+	}
+	// The thief's new key is as old as the theft.
+	w = newWorld(t)
+	_, key = w.enrolTOTP()
+	w.clock.add(time.Minute)
+	used := w.want(w.recover(key), account.Right)
+	w.clock.add(time.Minute)
+	w.freeze(used.Alerts[0].Token)
+	w.want(w.recover(used.RecoveryKey), account.Unusable)
+}
+
+func TestASecondFreezeGoesBackToWhatIsEarlier(t *testing.T) {
+	w := newWorld(t)
+	w.enrolTOTP()
+	first, second := w.keyMade(), w.keyMade()
+	w.freeze(second.Token)
+	w.freeze(first.Token)
+	if a := w.account(); !a.Frozen.Event.Equal(first.At) {
+		t.Errorf("the freeze is about %s, want %s", a.Frozen.Event, first.At)
+	}
 }
