@@ -106,8 +106,9 @@ func (b *Book) MarkNotSent(ctx context.Context, id string) (*Challenge, error) {
 }
 
 // Pass moves a pending challenge to passed, after the account has said that the
-// answer is right and is in the given epoch. release moves it on to released in the same step and gives
-// back what it held. It reports whether it was this call that moved it.
+// answer is right and is in the given epoch. release moves it on to released in the
+// same step and gives back what it held. It reports whether it was this call that
+// moved it.
 func (b *Book) Pass(ctx context.Context, id string, by policy.Factor, epoch uint64, release bool) (c *Challenge, request *held.Request, moved bool, err error) {
 	c, err = b.update(ctx, id, func(c *Challenge) (*Challenge, error) {
 		moved, request = false, nil

@@ -249,3 +249,21 @@ func TestInvariantI4ARestartReleasesNothingAgain(t *testing.T) {
 		}
 	}
 }
+
+// I9: a recovery key ends its account's epoch; what its challenge opens lives in the
+// next one. A second pass alters nothing.
+func TestInvariantI9PassingWritesTheEpochInWhichItHappened(t *testing.T) {
+	w := newWorld(t)
+	c := w.pending()
+	got, _, moved, err := w.book.Pass(t.Context(), c.ID, policy.RecoveryKey, c.Epoch+1, false)
+	if err != nil || !moved || got.Epoch != c.Epoch+1 {
+		t.Fatalf("Pass() = epoch %d, %v, %v, want %d", got.Epoch, moved, err, c.Epoch+1)
+	}
+	if _, _, moved, err := w.book.Pass(t.Context(), c.ID, policy.SMS, c.Epoch+9, false); moved || err != nil {
+		t.Errorf("a second Pass() moved: %v, %v", moved, err)
+	}
+	w.reopen()
+	if after := w.get(c.ID); after.Epoch != c.Epoch+1 {
+		t.Errorf("epoch %d after a restart, want %d", after.Epoch, c.Epoch+1)
+	}
+}
