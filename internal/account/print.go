@@ -83,6 +83,15 @@ func (a Alert) Format(f fmt.State, _ rune) { show(f, a) }
 // LogValue keeps link and phones out of logs.
 func (a Alert) LogValue() slog.Value { return slog.StringValue(a.String()) }
 
+// String keeps what is in a link out of logs.
+func (n Notice) String() string { return "notice(" + string(n.Kind) + ")" }
+
+// Format keeps what is in a link out of logs.
+func (n Notice) Format(f fmt.State, _ rune) { show(f, n) }
+
+// LogValue keeps what is in a link out of logs.
+func (n Notice) LogValue() slog.Value { return slog.StringValue(n.String()) }
+
 // show writes what String says, whatever the verb: most would show the bytes of
 // the fields.
 func show(f fmt.State, s fmt.Stringer) { _, _ = io.WriteString(f, s.String()) }

@@ -33,16 +33,21 @@ func secrets(raw ...string) []string {
 func TestInvariantI8NothingThatHoldsASecretPrintsIt(t *testing.T) {
 	w := newWorld(t)
 	w.enrolSMS()
+	alert := w.keyMade()
+	alert.Except = otherPhone
 	setup := w.beginTOTP(w.proved())
 	a := w.account()
+	nonce := a.Notices[len(a.Notices)-1].Nonce
 	key := "ABCD-EFGH-IJKL-MNOP-QRST-UVWX-YZ"
 	answer := account.Answer{Challenge: "c", Factor: policy.SMS, Code: "314159", Expected: "271828"}
 	result := account.Result{Verdict: account.Right, RecoveryKey: key}
 	bound := account.Bound{Verdict: account.Right, Setup: setup, RecoveryKey: key}
+	result.Alerts, bound.Alert = []account.Alert{alert}, alert
+	send := account.SetupSend{Setup: setup, Granted: true, Code: "161803"}
 	enrolment := account.Enrolment{Factor: policy.TOTP, Secret: setup.Secret, Phone: phone}
 	all := []any{
 		a, *a, setup, *setup, answer, &answer, result, &result, bound, &bound, enrolment, &enrolment,
-		a.Enrolments, []account.Account{*a}, map[string]*account.Setup{"s": setup},
+		alert, &alert, send, &send, a.Notices[0], &a.Notices[0], a.Notices, result.Alerts, a.Enrolments, []account.Account{*a}, map[string]*account.Setup{"s": setup},
 	}
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
@@ -51,16 +56,16 @@ func TestInvariantI8NothingThatHoldsASecretPrintsIt(t *testing.T) {
 		}
 	}
 	for _, handler := range []slog.Handler{slog.NewJSONHandler(&out, nil), slog.NewTextHandler(&out, nil)} {
-		for _, v := range all[:12] {
+		for _, v := range all[:18] {
 			slog.New(handler).Info("seen", "value", v)
 		}
 	}
-	for _, secret := range secrets(string(setup.Secret), string(phone), phone.Digits(), key, "314159", "271828", factor.TOTPSecretText(setup.Secret)) {
+	for _, secret := range secrets(string(setup.Secret), string(phone), phone.Digits(), string(otherPhone), key, "314159", "271828", "161803", alert.Token, string(nonce), factor.TOTPSecretText(setup.Secret)) {
 		if strings.Contains(out.String(), secret) {
 			t.Errorf("%q shows in what was printed", secret)
 		}
 	}
-	for _, tells := range []string{"account(epoch 1)", "setup(totp)", "enrolment(totp)", "answer(sms)"} {
+	for _, tells := range []string{"account(epoch 1)", "setup(totp)", "enrolment(totp)", "answer(sms)", "alert(key_made)", "notice(key_made)", "set-up send(granted true)"} {
 		if !strings.Contains(out.String(), tells) {
 			t.Errorf("nothing says %q", tells)
 		}
