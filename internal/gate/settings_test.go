@@ -28,13 +28,25 @@ func match(t *testing.T, p *regexp.Regexp, page string) string {
 	return m[1]
 }
 
-// confirmTOTP confirms the authenticator that a page sets up.
-func (b *browser) confirmTOTP(page string) *http.Response {
-	t := b.w.t
-	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(match(t, uriPattern, page))
+func fromBase32(t *testing.T, s string) []byte {
+	t.Helper()
+	b, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(s)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return b
+}
+
+// heistPatterns find what a page gives away of ids.
+var heistPatterns = []*regexp.Regexp{
+	idPattern, setupPattern, regexp.MustCompile(`"id":"([A-Za-z0-9_-]{22})`),
+	regexp.MustCompile(`name="?stepgate_(?:enrolment|device)"? value="?([A-Za-z0-9_-]{22})`),
+}
+
+// confirmTOTP confirms the authenticator that a page sets up.
+func (b *browser) confirmTOTP(page string) *http.Response {
+	t := b.w.t
+	secret := fromBase32(t, match(t, uriPattern, page))
 	res := b.post(security+"/totp/confirm", challengepages.FieldSetup, match(t, setupPattern, page), challengepages.FieldCode, b.w.totp(secret))
 	b.w.clock.add(30 * time.Second)
 	return res
