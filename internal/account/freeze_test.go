@@ -295,3 +295,17 @@ func TestASecondFreezeGoesBackToWhatIsEarlier(t *testing.T) {
 		t.Errorf("the freeze is about %s, want %s", a.Frozen.Event, first.At)
 	}
 }
+
+// A link is good for seven days, in which the keys may be rotated.
+func TestALinkOutlivesARotation(t *testing.T) {
+	w := newWorld(t)
+	w.enrolTOTP()
+	alert := w.keyMade()
+	rotated, err := w.ring.Rotate(w.rand, w.clock.now(), w.clock.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.ring = rotated
+	w.book = w.another(w.store)
+	w.freeze(alert.Token)
+}
