@@ -142,29 +142,6 @@ func challengeStates() []state {
 	}
 }
 
-func settingsStates() []state {
-	since := time.Date(2025, 8, 17, 3, 0, 0, 0, time.UTC)
-	base := Settings{Base: "/account/security", Back: "/"}
-	with := func(change func(*Settings)) Settings {
-		s := base
-		change(&s)
-		return s
-	}
-	both := []Enrolment{{Factor: "totp", Since: since}, {Factor: "sms", Phone: "+62 ••• •••• 7890", Since: since}}
-	return []state{
-		{"settings-off", base, true},
-		{"settings-registered", with(func(s *Settings) { s.RegisteredPhone, s.Notice = "+62 ••• •••• 7890", NoticeSwitchedOff }), false},
-		{"settings-phone", with(func(s *Settings) { s.RegisteredPhone, s.Problem = "+62 ••• •••• 7890", ProblemPhone }), true},
-		{"settings-on", with(func(s *Settings) {
-			s.Enrolments, s.RecoveryKey, s.RecoveryKeySince, s.Notice = both, true, since, NoticeSMSBound
-			s.HeldUntil = now.Add(24 * time.Hour)
-		}), true},
-		{"settings-disabled", with(func(s *Settings) {
-			s.Enrolments = []Enrolment{{Factor: "totp", Since: since, Disabled: true}}
-		}), false},
-	}
-}
-
 func setupStates() []state {
 	totp := TOTPSetup{
 		Base: "/account/security", SetupID: "s1", QRPNG: qrLike(), Key: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",

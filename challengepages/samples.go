@@ -21,7 +21,6 @@ const samplePhone = "+62 ••• •••• 7890"
 var (
 	sampleProblems = []Problem{ProblemNone, ProblemWrongCode, ProblemUsedCode, ProblemEmptyCode, ProblemCodeExpired, ProblemNotSent,
 		ProblemSendLater, ProblemTryLater}
-	sampleNotices = []Notice{NoticeNone, NoticeTOTPBound, NoticeSMSBound, NoticeSwitchedOff, NoticeSetupExpired, NoticeSetupLost, NoticeRecoverySaved}
 	sampleFactors = []string{"totp", "sms", "recovery_key"}
 )
 
@@ -74,32 +73,6 @@ func outcomeSamples() []sample {
 	}
 	for _, cause := range []string{"factor_change", "first_enrolment", "recovery", "support"} {
 		all = append(all, sample{join("outcome on hold after", cause), Outcome{Kind: OutcomeOnHold, RetryAt: sampleTime, Cause: cause}})
-	}
-	return all
-}
-
-func settingsSamples() []sample {
-	settings := func(name string, change func(*Settings)) sample {
-		s := Settings{Base: "/.stepgate/settings", Back: "/"}
-		change(&s)
-		return sample{join("settings", name), s}
-	}
-	all := []sample{
-		settings("with a number", func(s *Settings) { s.RegisteredPhone, s.Problem = samplePhone, ProblemPhone }),
-		settings("when SMS cannot be sent", func(s *Settings) { s.Problem = ProblemSendLater }),
-		settings("without SMS", func(s *Settings) { s.NoSMS = true }),
-		settings("on", func(s *Settings) {
-			s.Enrolments = []Enrolment{{Factor: "totp", Since: sampleTime}, {Factor: "sms", Phone: samplePhone, Since: sampleTime}}
-			s.RecoveryKey, s.RecoveryKeySince, s.HeldUntil = true, sampleTime, sampleTime
-		}),
-		settings("on, since unknown", func(s *Settings) {
-			s.Enrolments = []Enrolment{{Factor: "totp"}, {Factor: "sms", Phone: samplePhone}}
-			s.RecoveryKey = true
-		}),
-		settings("disabled", func(s *Settings) { s.Enrolments = []Enrolment{{Factor: "totp", Disabled: true}} }),
-	}
-	for _, notice := range sampleNotices {
-		all = append(all, settings(string(notice), func(s *Settings) { s.Notice = notice }))
 	}
 	return all
 }

@@ -2,98 +2,146 @@ package challengepages
 
 import (
 	"html/template"
+	"time"
 )
 
+// settingsView is the security page: the state first, then what can be done.
 type settingsView struct {
-	Base      string
+	Base string
+	// LocalTime is what the script adds to times, with {time} in it.
+	LocalTime string
 	Notice    string
+	State     stateView
 	Hold      template.HTML
-	On        bool
-	TOTP, SMS factorView
-	// Registered offers the number that the site knows; empty for none.
-	Registered template.HTML
-	Problem    template.HTML
-	SMSOffered bool
-	Recovery   *factorView // nil while there is nothing to recover
+	// Recovered asks for a new phone after the recovery key was used; empty where it
+	// was not.
+	Recovered template.HTML
+	// Open tells that changes are offered. While the account is frozen none is, but
+	// for Lift, which ends the freeze.
+	Open, Lift bool
+	// Stuck tells that the account is frozen and only support can end that.
+	Stuck      bool
+	TOTP       totpView
+	SMS        smsView
+	Recovery   *recoveryView // nil while there is nothing to recover
+	Devices    []deviceView
+	Recent     []activityView
+	Older      []activityView
+	More       template.HTML // how many are in Older
 	CanTurnOff bool
-	Back       string
-	Check      string
-	Mark       string
+	Back, Help string
 }
 
-// factorView is one factor's row.
-type factorView struct {
-	State template.HTML
-	// On tells that it can be used, Set that it is there, be it disabled.
-	On, Set bool
+// stateView is the state of two-step verification in one glance.
+type stateView struct {
+	Tone, Icon, Title string
+	What              template.HTML
 }
 
 func (r *Renderer) fillSettings(f *frame, s Settings) {
 	w := f.words
 	v := settingsView{
-		Base:  formAction(s.Base),
-		TOTP:  factorView{State: w.html("settings.unset")},
-		SMS:   factorView{State: w.html("settings.unset")},
-		Back:  localPath(s.Back),
-		Check: iconCheck,
-		Mark:  iconMark,
+		Base:      formAction(s.Base),
+		LocalTime: w.text("time.local"),
+		State:     w.settingsState(s),
+		Open:      s.Frozen.IsZero(),
+		Lift:      !s.Frozen.IsZero() && s.Liftable,
+		Stuck:     !s.Frozen.IsZero() && !s.Liftable,
+		TOTP:      w.totpSection(s),
+		SMS:       w.smsSection(s),
+		Devices:   w.deviceViews(s.Devices),
+		Back:      localPath(s.Back),
 	}
-	for _, e := range s.Enrolments {
-		row := &v.TOTP
-		if e.Factor == "sms" {
-			row = &v.SMS
-		}
-		*row = w.enrolment(e)
-		v.On = v.On || row.On
+	if s.Help != "" {
+		v.Help = localPath(s.Help)
 	}
 	if s.Notice != NoticeNone {
 		v.Notice = w.text("notice." + string(s.Notice))
 	}
-	if !s.HeldUntil.IsZero() {
-		v.Hold = w.html("settings.hold", "time", strong(w.dateClock(s.HeldUntil)))
+	if v.Open && !s.HeldUntil.IsZero() {
+		v.Hold = w.hold(s.HeldFor, s.HeldUntil)
 	}
-	if s.RegisteredPhone != "" {
-		v.Registered = w.html("sms.registered", "phone", unbroken(s.RegisteredPhone))
+	if v.Open && !s.Recovered.IsZero() {
+		v.Recovered = w.html("settings.recovered", "time", w.moment(s.Recovered))
 	}
-	v.Problem = w.setupProblem(s.Problem, 0)
-	v.SMSOffered = !s.NoSMS
-	v.CanTurnOff = len(s.Enrolments) > 0
-	if v.CanTurnOff || s.RecoveryKey {
+	v.CanTurnOff = v.Open && len(s.Enrolments) > 0
+	if len(s.Enrolments) > 0 || s.RecoveryKey {
 		v.Recovery = w.recoveryKey(s)
 	}
+	v.Recent, v.Older = w.activityViews(s.Activities)
+	if len(v.Older) > 0 {
+		v.More = w.html("activities.more", "n", len(v.Older))
+	}
 	f.Title = w.text("settings")
-	if v.Problem != "" {
+	if v.SMS.Problem != "" {
 		f.Title = w.text("problem") + f.Title
 	}
 	f.View, f.Switch = v, r.linkSwitch(f.Lang)
 }
 
-func (w *words) enrolment(e Enrolment) factorView {
-	v := factorView{Set: true, On: !e.Disabled}
+// settingsState says whether two-step verification is on, since when and with
+// what. An account whose codes are blocked is not off: nothing passes without one.
+func (w *words) settingsState(s Settings) stateView {
 	switch {
-	case e.Disabled:
-		v.State = w.html("settings.disabled")
-	case e.Factor == "sms" && e.Since.IsZero():
-		v.State = w.html("settings.phone.unknown", "phone", unbroken(e.Phone))
-	case e.Factor == "sms":
-		v.State = w.html("settings.phone.since", "phone", unbroken(e.Phone), "date", template.HTML(w.date(e.Since)))
-	case e.Since.IsZero():
-		v.State = w.html("settings.since.unknown")
-	default:
-		v.State = w.html("settings.since", "date", template.HTML(w.date(e.Since)))
+	case !s.Frozen.IsZero():
+		return stateView{"bad", iconLock, w.text("settings.frozen"), w.html("settings.frozen.what", "time", w.moment(s.Frozen))}
+	case len(s.Enrolments) == 0:
+		return stateView{"care", iconMark, w.text("settings.off"), w.html("settings.off.what")}
+	case allDisabled(s.Enrolments):
+		return stateView{"care", iconLock, w.text("settings.on"), w.html("settings.on.blocked")}
 	}
-	return v
+	since, unknown := s.Enrolments[0].Since, false
+	for _, e := range s.Enrolments {
+		unknown = unknown || e.Since.IsZero()
+		if e.Since.Before(since) {
+			since = e.Since
+		}
+	}
+	what := w.html("settings.on.what")
+	if key := "settings.on." + s.Enrolments[0].Factor; !unknown && w.has(key) {
+		what = w.html(key, "date", w.day(since))
+	}
+	return stateView{"good", iconCheck, w.text("settings.on"), what}
 }
 
-func (w *words) recoveryKey(s Settings) *factorView {
+func allDisabled(enrolments []Enrolment) bool {
+	for _, e := range enrolments {
+		if !e.Disabled {
+			return false
+		}
+	}
+	return true
+}
+
+// hold says until when some actions are closed, and why.
+func (w *words) hold(cause string, until time.Time) template.HTML {
+	key := "settings.hold." + cause
+	if !w.has(key) {
+		key = "settings.hold"
+	}
+	return w.html(key, "time", w.moment(until))
+}
+
+// recoveryView is the section of the recovery key.
+type recoveryView struct {
+	State template.HTML
+	// Set tells that there is a key, Saved that the player has said they kept it.
+	Set, Saved bool
+}
+
+func (w *words) recoveryKey(s Settings) *recoveryView {
+	v := &recoveryView{Set: s.RecoveryKey, Saved: s.RecoveryKeySaved}
 	switch {
-	case !s.RecoveryKey:
-		return &factorView{State: w.html("recovery.unset")}
+	case !v.Set:
+		v.State = w.html("recovery.unset")
+	case !v.Saved && s.RecoveryKeySince.IsZero():
+		v.State = w.html("recovery.unsaved.unknown")
+	case !v.Saved:
+		v.State = w.html("recovery.unsaved", "date", w.day(s.RecoveryKeySince))
 	case s.RecoveryKeySince.IsZero():
-		return &factorView{State: w.html("recovery.on"), On: true, Set: true}
+		v.State = w.html("recovery.on")
+	default:
+		v.State = w.html("recovery.since", "date", w.day(s.RecoveryKeySince))
 	}
-	return &factorView{
-		State: w.html("recovery.since", "date", template.HTML(w.date(s.RecoveryKeySince))),
-		On:    true, Set: true,
-	}
+	return v
 }
