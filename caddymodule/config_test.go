@@ -90,6 +90,7 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 		{"a negative body", plainApp, handlerJSON(`,"max_body":-1`), "max_body"},
 		{"a prefix that is no path", plainApp, handlerJSON(`,"prefix":"stepgate"`), "prefix"},
 		{"a login page elsewhere", plainApp, handlerJSON(`,"login_page":"//evil.example"`), "login_page"},
+		{"a public URL in plain", plainApp, handlerJSON(`,"public_url":"http://casino.example"`), "write https"},
 		{"an origin that is none", plainApp, handlerJSON(`,"trusted_origins":["example.com"]`), "trusted origin"},
 		{"two rules of one name", plainApp, handlerJSON(`,"rules":[{"name":"a","paths":["/a"]},{"name":"a","paths":["/b"]}]`), "another rule of that name"},
 		{"a rule without a path", plainApp, handlerJSON(`,"rules":[{"name":"a"}]`), "no path"},
@@ -113,6 +114,7 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 		"registered phone with sms": {smsApp, rule(`,"unenrolled":"registered_phone"`)},
 		"holds of several times":    {plainApp, rule(`,"holds":[{"for":"24h","after":["recovery","support"]},{"for":"3d","after":["factor_change"]}]`)},
 		"a fresh login":             {`{"brand":{"name":"x"},"first_enrolment":{"mode":"login"}}`, handlerJSON(`,"login_page":"/login"`)},
+		"a public URL":              {plainApp, handlerJSON(`,"public_url":"https://casino.example:8443"`)},
 		"enrolment by support":      {`{"brand":{"name":"x"},"first_enrolment":{"mode":"support"}}`, handlerJSON("")},
 		"players who go through":    {plainApp, rule(`,"unenrolled":"allow"`)},
 	} {

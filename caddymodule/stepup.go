@@ -55,6 +55,12 @@ type StepUp struct {
 	// they are refused. With `first_enrolment login` it is required.
 	LoginPage string `json:"login_page,omitempty"`
 
+	// Scheme and host under which players reach the site, such as
+	// `https://casino.example`, for the links in notices: https, or http on this
+	// machine. Default: the host asked for, where TLS vouches for it. Behind a proxy
+	// that ends TLS nothing does, so that without this notices have no link there.
+	PublicURL string `json:"public_url,omitempty"`
+
 	// The path under which everything is the gateway's own and never reaches the
 	// site. Default: `/.stepgate`.
 	Prefix string `json:"prefix,omitempty"`
@@ -103,6 +109,7 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 		Policy: rules, Identity: source, Backend: app.backend, Pages: app.pages,
 		Sender: app.sender, Issuer: app.Brand.Name,
 		Prefix: h.Prefix, Settings: h.Settings, LoginPage: h.LoginPage, TrustedOrigins: h.TrustedOrigins,
+		PublicURL:      h.PublicURL,
 		FirstEnrolment: app.firstEnrolment, StrictTOTP: app.StrictTOTP, MaxBody: h.MaxBody,
 		ClientIP: clientIP, Original: originalURL, Observe: app.observe, Failed: app.failed,
 	}

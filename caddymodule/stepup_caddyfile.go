@@ -50,6 +50,7 @@ func parseStepUp(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		identity       <module> ...
 //		settings       <path>
 //		login_page     <path>
+//		public_url     <url>
 //		prefix         <path>
 //		trusted_origin <origin> ...
 //		max_body       <size>
@@ -66,6 +67,7 @@ func (h *StepUp) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		{name: "identity", parse: h.parseIdentity},
 		sitePath("settings", "/account/security", &h.Settings),
 		sitePath("login_page", "/login", &h.LoginPage),
+		{name: "public_url", parse: h.parsePublicURL},
 		sitePath("prefix", gate.DefaultPrefix, &h.Prefix),
 		{name: "trusted_origin", parse: h.parseOrigins},
 		{name: "max_body", parse: h.parseMaxBody},
@@ -104,6 +106,17 @@ func (h *StepUp) parseIdentity(d *caddyfile.Dispenser) error {
 	var err error
 	h.IdentityRaw, err = guest(d, identityNamespace, "identity source")
 	return err
+}
+
+func (h *StepUp) parsePublicURL(d *caddyfile.Dispenser) error {
+	var err error
+	if h.PublicURL, err = argument(d, "scheme and host, such as https://casino.example"); err != nil {
+		return err
+	}
+	if err := gate.CheckPublicURL(h.PublicURL); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
 }
 
 func (h *StepUp) parseOrigins(d *caddyfile.Dispenser) error {

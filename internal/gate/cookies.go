@@ -188,10 +188,12 @@ func (o *own) take(name, value string, counts bool) bool {
 // Host header cannot be made to lie by anybody but the client itself, and the
 // value of our cookies is signed or secret whatever their name.
 func isPlainLoopback(r *http.Request) bool {
-	if r.TLS != nil {
-		return false
-	}
-	host := hostname(r.Host)
+	return r.TLS == nil && isLoopback(r.Host)
+}
+
+// isLoopback reports whether a host, with or without port, is this machine.
+func isLoopback(host string) bool {
+	host = hostname(host)
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}

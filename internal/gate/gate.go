@@ -203,6 +203,11 @@ func (c *Config) defaults() error {
 	if c.LoginPage != "" && (c.LoginPage[0] != '/' || strings.HasPrefix(c.LoginPage, "//")) {
 		return fmt.Errorf("configuring gate: login_page %q: want a path of the site such as \"/login\"", c.LoginPage)
 	}
+	if c.PublicURL != "" {
+		if err := CheckPublicURL(c.PublicURL); err != nil {
+			return fmt.Errorf("configuring gate: %w", err)
+		}
+	}
 	if err := c.firstEnrolmentDefaults(); err != nil {
 		return err
 	}

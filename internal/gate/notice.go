@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/stepgate/stepgate/challengepages"
@@ -107,23 +106,6 @@ func (g *Gate) tellOperator(ctx context.Context, r *http.Request, who *caller, a
 	}
 	g.observe(r, event)
 	return err == nil
-}
-
-// publicURL returns scheme and host under which players reach the site, or empty if
-// they cannot be relied on. The Host header is what the client says: a link to a
-// host of a thief's choice must not come from the site's own sender. Over TLS the
-// name is one for which this server has a certificate.
-func (g *Gate) publicURL(r *http.Request) string {
-	switch {
-	case g.PublicURL != "":
-		return g.PublicURL
-	case r.TLS != nil && r.TLS.ServerName != "" && strings.EqualFold(r.TLS.ServerName, hostname(r.Host)):
-		return "https://" + strings.ToLower(r.Host)
-	case isPlainLoopback(r):
-		return "http://" + r.Host
-	default:
-		return ""
-	}
 }
 
 // serveNotice answers the link of a notice. Opening it only asks: programs that look
