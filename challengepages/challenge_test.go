@@ -100,8 +100,12 @@ func TestSettingsAndSetupsPostToTheirBase(t *testing.T) {
 		{stateNamed(t, "settings-off"), []string{"/account/security/totp", "/account/security/sms stepgate_phone="}},
 		{stateNamed(t, "settings-phone"), []string{"/account/security/totp",
 			"/account/security/sms stepgate_phone=", "/account/security/sms stepgate_phone="}},
-		{stateNamed(t, "settings-on"), []string{"/account/security/totp", "/account/security/sms stepgate_phone=",
-			"/account/security/recovery-key", "/account/security/off"}},
+		{stateNamed(t, "settings-usual"), []string{
+			"/account/security/remove stepgate_enrolment=e1", "/account/security/remove stepgate_enrolment=e1",
+			"/account/security/totp", "/account/security/sms stepgate_phone=", "/account/security/recovery-key",
+			"/account/security/forget stepgate_device=d1", "/account/security/off"}},
+		{stateNamed(t, "settings-frozen"), []string{"/account/security/lift"}},
+		{stateNamed(t, "settings-stuck"), nil},
 		{stateNamed(t, "totp-setup"), []string{"/account/security/totp/confirm stepgate_setup=s1 stepgate_code= stepgate_name="}},
 		{stateNamed(t, "sms-setup"), []string{"/account/security/sms/confirm stepgate_setup=s2 stepgate_code=", "/account/security/sms/send stepgate_setup=s2"}},
 		{stateNamed(t, "recovery-key-used"), []string{
