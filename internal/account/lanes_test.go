@@ -220,3 +220,29 @@ func TestInvariantI5ADisabledFactorIsUnlockedUnderACurrentOne(t *testing.T) {
 	stranger = w.from("stranger's")
 	stranger.want(account.Answer{Challenge: stranger.challenge(), Factor: policy.TOTP, Code: w.totp(secret, 0)}, account.Right)
 }
+
+// R53: what is bound anew starts with a clean budget in every browser, and unlocking
+// opens every browser.
+func TestBindingAndUnlockingReachTheBudgetsOfTrustedBrowsers(t *testing.T) {
+	for name, end := range map[string]func(w *world){
+		"binding": func(w *world) { w.enrolTOTP() },
+		"unlocking": func(w *world) {
+			if _, err := w.book.Unlock(w.Context(), w.id, w.proved()); err != nil {
+				w.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, owner, stranger, secret := lanes(t)
+			wrong := account.Answer{Factor: policy.TOTP, Code: w.wrongTOTP(secret)}
+			for _, lane := range []*world{owner, stranger} {
+				lane.fail(wrong, account.DisableAfter)
+			}
+			end(w)
+			for _, lane := range []*world{owner, stranger} {
+				lane.clock.add(30 * time.Second)
+				lane.want(account.Answer{Challenge: lane.challenge(), Factor: policy.TOTP, Code: w.totp(secret, 0)}, account.Right)
+			}
+		})
+	}
+}
