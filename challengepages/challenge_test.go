@@ -99,7 +99,7 @@ func TestSettingsAndSetupsPostToTheirBase(t *testing.T) {
 	}{
 		{stateNamed(t, "settings-off"), []string{"/account/security/totp", "/account/security/sms stepgate_phone="}},
 		{stateNamed(t, "settings-phone"), []string{"/account/security/totp",
-			"/account/security/sms stepgate_phone=", "/account/security/sms stepgate_phone="}},
+			"/account/security/sms stepgate_phone=", "/account/security/sms stepgate_phone=0812 345"}},
 		{stateNamed(t, "settings-usual"), []string{
 			"/account/security/remove stepgate_enrolment=e1", "/account/security/remove stepgate_enrolment=e1",
 			"/account/security/totp", "/account/security/sms stepgate_phone=", "/account/security/recovery-key",

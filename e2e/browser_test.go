@@ -265,7 +265,7 @@ func TestAgusIsAskedOnHisRegisteredPhoneAndSetsUpAnAuthenticator(t *testing.T) {
 		b.shot("agus-totp-" + language)
 		codes := b.confirmAuthenticator()
 		b.shot("agus-recovery-" + language)
-		b.press(`form[action="/account/security"] button`)
+		b.keepKey()
 		b.shot("agus-enrolled-" + language)
 
 		b.askWithdrawal("100000")
@@ -285,7 +285,7 @@ func TestDewiSetsUpAnAuthenticatorAndWaits(t *testing.T) {
 		b.press(`a[href="/account/security"]`)
 		b.press(`form[action="/.stepgate/security/totp"] button`)
 		b.confirmAuthenticator()
-		b.press(`form[action="/account/security"] button`)
+		b.keepKey()
 		b.shot("dewi-enrolled-" + language)
 		// I6: nothing but the session spoke for her, so her money stays for a while.
 		b.askWithdrawal("2500000")
@@ -295,8 +295,10 @@ func TestDewiSetsUpAnAuthenticatorAndWaits(t *testing.T) {
 }
 
 var (
-	keyText   = regexp.MustCompile(`secret=([A-Z2-7]+)`)
-	qrPicture = regexp.MustCompile(`data:image/png;base64,([A-Za-z0-9+/=]+)`)
+	keyText = regexp.MustCompile(`secret=([A-Z2-7]+)`)
+	// recoveryKey is as the page shows it.
+	recoveryKey = regexp.MustCompile(`<bdi>([A-Z2-7]{4}(?:-[A-Z2-7]{2,4}){6})</bdi>`)
+	qrPicture   = regexp.MustCompile(`data:image/png;base64,([A-Za-z0-9+/=]+)`)
 )
 
 // confirmAuthenticator reads the key off the set-up page, as a player's
@@ -319,6 +321,18 @@ func (b *tab) confirmAuthenticator() *totpCodes {
 	b.fill("stepgate_code", codes.next())
 	b.press(`form[action="/.stepgate/security/totp/confirm"] button:not([formaction])`)
 	return codes
+}
+
+// keepKey says that the recovery key on the page is saved, and returns it.
+func (b *tab) keepKey() string {
+	b.t.Helper()
+	m := recoveryKey.FindStringSubmatch(b.html())
+	if m == nil {
+		b.t.Fatalf("no recovery key on the page %s", b.page())
+	}
+	b.run(chromedp.Click(chromedp.CSS(`input[type="checkbox"][required]`)))
+	b.press(`main form button.go`)
+	return m[1]
 }
 
 func TestANavigationByAStrangerMeetsTheLoginPage(t *testing.T) {

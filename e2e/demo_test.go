@@ -205,7 +205,7 @@ type totpCodes struct {
 func (c *totpCodes) next() string {
 	c.t.Helper()
 	now := time.Now()
-	step := now.Unix() / 30
+	step := now.Unix()/30 - 1
 	if c.last >= step {
 		step = c.last + 1
 	}
