@@ -106,17 +106,25 @@ func (b *tab) html() string {
 	return html
 }
 
-// page describes the page for a failure's text.
-func (b *tab) page() string { return "at " + b.url() + ":\n" + b.html()[:min(len(b.html()), 4000)] }
+// page describes the page for a failure's text: what follows its style.
+func (b *tab) page() string {
+	_, body, _ := strings.Cut(b.html(), "<body")
+	return "at " + b.url() + ":\n" + body[:min(len(body), 4000)]
+}
 
 // text returns what the player reads.
 func (b *tab) text() string {
 	b.t.Helper()
-	text, err := chromedp.Run(b.ctx, chromedp.Text(chromedp.CSS("body")))
-	if err != nil {
-		b.t.Fatal(err)
+	for {
+		// A page that is just being replaced cannot be read.
+		text, err := chromedp.Run(b.ctx, chromedp.Text(chromedp.CSS("body")))
+		if err == nil {
+			return text
+		}
+		if b.ctx.Err() != nil {
+			b.t.Fatal(err)
+		}
 	}
-	return text
 }
 
 func (b *tab) wantText(parts ...string) {

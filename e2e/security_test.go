@@ -33,7 +33,7 @@ func (b *tab) newNumber(number string) {
 	b.t.Helper()
 	b.open("/account/security")
 	b.unfold()
-	b.fill("stepgate_phone", number)
+	b.run(chromedp.SendKeys(chromedp.CSS(`input[type="tel"]`), number))
 	b.press(`form[action="` + securityPath + `/sms"]:has(input[type="tel"]) button`)
 }
 

@@ -295,14 +295,17 @@ func (b *Book) Epoch(ctx context.Context, id ID) (uint64, error) {
 // update applies change to the account in one atomic step. change returns the
 // events to write with it; it may be called several times. A nil slice with a
 // nil error still writes; errUnchanged leaves everything as it is.
-func (b *Book) update(ctx context.Context, id ID, change func(a *Account) ([]audit.Event, error)) error {
+func (b *Book) update(ctx context.Context, id ID, change func(a *Account, now time.Time) ([]audit.Event, error)) error {
 	err := b.records.Update(ctx, string(id), func(a *Account) (*seal.Next[Account], error) {
 		if a == nil {
 			a = new(Account)
 		}
-		a.prune(b.now())
+		// One instant for all that happens in one step: what was bound by a change is not
+		// older than the change (see Freeze).
+		now := b.now()
+		a.prune(now)
 		epoch := a.Epoch
-		events, err := change(a)
+		events, err := change(a, now)
 		if errors.Is(err, errUnchanged) {
 			return nil, nil
 		}
@@ -310,7 +313,7 @@ func (b *Book) update(ctx context.Context, id ID, change func(a *Account) ([]aud
 			return nil, err
 		}
 		for i := range events {
-			events[i].At, events[i].Subject = b.now(), string(id)
+			events[i].At, events[i].Subject = now, string(id)
 		}
 		return &seal.Next[Account]{Value: a, Events: events, Announce: a.Epoch != epoch}, nil
 	})

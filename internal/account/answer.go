@@ -80,13 +80,13 @@ func (b *Book) Answer(ctx context.Context, id ID, in Answer) (Result, error) {
 		return Result{}, err
 	}
 	var out Result
-	err = b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
+	err = b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
 		out = Result{}
 		p := a.pending(in.Challenge)
 		if p == nil {
 			return nil, errUnchanged
 		}
-		now := b.now()
+		d.at = now
 		asker := Asker{Browser: p.Browser, Purpose: in.Purpose}
 		if out = a.mayTry(in.Factor, asker, now); out.Verdict != Right {
 			return nil, errUnchanged
@@ -128,7 +128,7 @@ func (b *Book) Answer(ctx context.Context, id ID, in Answer) (Result, error) {
 
 // passed does what follows a right answer, which check has consumed.
 func (b *Book) passed(id ID, a *Account, in Answer, asker Asker, d drawn) (Result, []audit.Event) {
-	now := b.now()
+	now := d.at
 	out := Result{Verdict: Right}
 	var events []audit.Event
 	kind := KindPassed

@@ -95,7 +95,8 @@ func (b *Book) change(ctx context.Context, id ID, doing string, do func(a *Accou
 		return Alert{}, err
 	}
 	var out Alert
-	err = b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
+	err = b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
+		d.at = now
 		// The phones that were there before are told, but for those which a freeze is about.
 		before := slices.DeleteFunc(slices.Clone(a.Enrolments), func(e Enrolment) bool { return !a.counts(e.Since) })
 		events, kind, err := do(a, d)
@@ -113,7 +114,7 @@ func (b *Book) change(ctx context.Context, id ID, doing string, do func(a *Accou
 
 // told notes a change and prepares its alert for the phones that were there before.
 func (b *Book) told(id ID, a *Account, before []Enrolment, kind Kind, c Change, d drawn) Alert {
-	now := b.now()
+	now := d.at
 	a.note(kind, c.Client, c.Browser, now)
 	after := a.Enrolments
 	a.Enrolments = before
@@ -125,7 +126,7 @@ func (b *Book) told(id ID, a *Account, before []Enrolment, kind Kind, c Change, 
 // SwitchOff removes every factor of the account. Budgets stay: switching off and
 // on again gives nobody new attempts.
 func (b *Book) SwitchOff(ctx context.Context, id ID, c Change) (Alert, error) {
-	return b.change(ctx, id, "switching off", func(a *Account, _ drawn) ([]audit.Event, Kind, error) {
+	return b.change(ctx, id, "switching off", func(a *Account, d drawn) ([]audit.Event, Kind, error) {
 		if a.Frozen != nil || !c.current(a) || !a.Enrolled() {
 			return nil, "", ErrNotProved
 		}
@@ -134,7 +135,7 @@ func (b *Book) SwitchOff(ctx context.Context, id ID, c Change) (Alert, error) {
 			events = append(events, audit.Event{Name: audit.EnrolmentRemoved, Factor: string(e.Factor), Reason: "switched_off"})
 		}
 		a.Enrolments, a.Recovery, a.Recovered = nil, nil, time.Time{}
-		a.Changed[policy.CauseFactorChange] = b.now()
+		a.Changed[policy.CauseFactorChange] = d.at
 		a.revoke()
 		return events, KindOff, nil
 	}, c)
@@ -143,7 +144,7 @@ func (b *Book) SwitchOff(ctx context.Context, id ID, c Change) (Alert, error) {
 // Remove removes one of several authenticators. The last factor goes by SwitchOff
 // only: that is another decision.
 func (b *Book) Remove(ctx context.Context, id ID, c Change, enrolment string) (Alert, error) {
-	return b.change(ctx, id, "removing authenticator", func(a *Account, _ drawn) ([]audit.Event, Kind, error) {
+	return b.change(ctx, id, "removing authenticator", func(a *Account, d drawn) ([]audit.Event, Kind, error) {
 		if a.Frozen != nil || !c.current(a) {
 			return nil, "", ErrNotProved
 		}
@@ -153,7 +154,7 @@ func (b *Book) Remove(ctx context.Context, id ID, c Change, enrolment string) (A
 		}
 		removed := a.Enrolments[i]
 		a.Enrolments = slices.Delete(a.Enrolments, i, i+1)
-		a.Changed[policy.CauseFactorChange] = b.now()
+		a.Changed[policy.CauseFactorChange] = d.at
 		a.revoke()
 		return []audit.Event{
 			{Name: audit.EnrolmentRemoved, Factor: string(removed.Factor), Reason: "removed"},
@@ -182,14 +183,14 @@ func (b *Book) IssueRecoveryKey(ctx context.Context, id ID, c Change) (string, A
 
 // issue gives the account a new recovery key and returns its text.
 func (b *Book) issue(id ID, a *Account, d drawn) string {
-	a.Recovery = &Recovery{MAC: b.recoveryMAC(id, d.key), Since: b.now()}
+	a.Recovery = &Recovery{MAC: b.recoveryMAC(id, d.key), Since: d.at}
 	return d.key.Text()
 }
 
 // KeepRecoveryKey notes that the player has said that the recovery key is kept. It
 // changes no factor.
 func (b *Book) KeepRecoveryKey(ctx context.Context, id ID) error {
-	return b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
+	return b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
 		if a.Recovery == nil || a.Recovery.Saved {
 			return nil, errUnchanged
 		}
@@ -201,7 +202,7 @@ func (b *Book) KeepRecoveryKey(ctx context.Context, id ID) error {
 // Unlock lets factors that were disabled answer again, in all browsers. The way to
 // it is a factor that is not disabled: another one, or the same in a trusted browser.
 func (b *Book) Unlock(ctx context.Context, id ID, c Change) (Alert, error) {
-	return b.change(ctx, id, "unlocking factors", func(a *Account, _ drawn) ([]audit.Event, Kind, error) {
+	return b.change(ctx, id, "unlocking factors", func(a *Account, d drawn) ([]audit.Event, Kind, error) {
 		if a.Frozen != nil || !c.current(a) {
 			return nil, "", ErrNotProved
 		}
@@ -229,7 +230,7 @@ func (a *Account) unlock(why string) []audit.Event {
 
 // ForgetDevice ends the trust in a browser.
 func (b *Book) ForgetDevice(ctx context.Context, id ID, c Change, device string) (Alert, error) {
-	return b.change(ctx, id, "forgetting device", func(a *Account, _ drawn) ([]audit.Event, Kind, error) {
+	return b.change(ctx, id, "forgetting device", func(a *Account, d drawn) ([]audit.Event, Kind, error) {
 		if a.Frozen != nil || !c.current(a) {
 			return nil, "", ErrNotProved
 		}

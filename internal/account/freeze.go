@@ -56,6 +56,8 @@ func (a *Account) Liftable() bool {
 // drawn is what a change may need of randomness. It is drawn before the update,
 // because a change function may run several times.
 type drawn struct {
+	// at is the instant of the update.
+	at    time.Time
 	key   factor.RecoveryKey
 	nonce []byte
 	tag   func(id ID, nonce []byte) []byte
@@ -127,7 +129,7 @@ func (b *Book) Freeze(ctx context.Context, token string, c Client) (id ID, ok bo
 	if !ok {
 		return "", false, nil
 	}
-	err = b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
+	err = b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
 		i := a.notice(nonce)
 		if ok = i >= 0; !ok {
 			return nil, errUnchanged
@@ -135,12 +137,12 @@ func (b *Book) Freeze(ctx context.Context, token string, c Client) (id ID, ok bo
 		event := a.Notices[i].At
 		a.Notices = slices.Delete(a.Notices, i, i+1)
 		if a.Frozen == nil {
-			a.Frozen = &Freeze{At: b.now(), Event: event}
+			a.Frozen = &Freeze{At: now, Event: event}
 		} else if event.Before(a.Frozen.Event) {
 			a.Frozen.Event = event
 		}
 		a.revoke()
-		a.note(KindFrozen, c, "", b.now())
+		a.note(KindFrozen, c, "", now)
 		return []audit.Event{{Name: audit.AccountFrozen}, {Name: audit.AccountGrantsRevoked}}, nil
 	})
 	if err != nil {

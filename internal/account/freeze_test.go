@@ -309,3 +309,27 @@ func TestALinkOutlivesARotation(t *testing.T) {
 	w.book = w.another(w.store)
 	w.freeze(alert.Token)
 }
+
+// The world's clock stands still within a step; a real one does not. Were a factor a
+// nanosecond older than the alert of its binding, it would count as one from before
+// and lift the freeze that is about it.
+func TestInvariantI6WhatAChangeBindsIsNotOlderThanItsNotice(t *testing.T) {
+	w := newWorld(t)
+	w.enrolSMS()
+	ticking := func() time.Time { w.clock.add(time.Nanosecond); return w.clock.now() }
+	book := account.NewBook(w.store, w.ring, w.rand, ticking)
+	send, err := book.BeginSMS(t.Context(), w.id, w.proved(), otherPhone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bound, err := book.Confirm(t.Context(), w.id, w.proved(), send.Setup.ID, send.Code, "")
+	if err != nil || bound.Verdict != account.Right {
+		t.Fatalf("Confirm() = %d, %v", bound.Verdict, err)
+	}
+	if _, ok, err := book.Freeze(t.Context(), bound.Alert.Token, account.Client{}); !ok || err != nil {
+		t.Fatalf("Freeze() = %v, %v", ok, err)
+	}
+	if got := w.account().Usable([]policy.Factor{policy.SMS}, account.Asker{}); len(got) > 0 {
+		t.Error("the phone that was bound by the change lifts the freeze that is about it")
+	}
+}

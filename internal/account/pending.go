@@ -51,9 +51,8 @@ type Opened struct {
 // apart; no budget is reset by that.
 func (b *Book) Open(ctx context.Context, id ID, in Interruption) (Opened, error) {
 	var out Opened
-	err := b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
+	err := b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
 		out = Opened{Account: a}
-		now := b.now()
 		if p := a.find(in, now); p != nil {
 			out.Pending = *p
 			return nil, errUnchanged
@@ -110,14 +109,14 @@ func (a *Account) find(in Interruption, now time.Time) *Pending {
 // CloseChallenge drops an open challenge: no answer to it is looked at any more. name
 // says why; closing what is not open writes nothing.
 func (b *Book) CloseChallenge(ctx context.Context, id ID, challenge string, name audit.Name, c Client) error {
-	return b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
+	return b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
 		p := a.pending(challenge)
 		if p == nil {
 			return nil, errUnchanged
 		}
 		event := audit.Event{Name: name, Challenge: challenge, Rule: p.Rules}
 		if name == audit.ChallengeReported {
-			a.note(KindNotMe, c, p.Browser, b.now())
+			a.note(KindNotMe, c, p.Browser, now)
 		}
 		a.dropPending(challenge)
 		return []audit.Event{event}, nil

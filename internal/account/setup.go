@@ -50,14 +50,14 @@ type SetupSend struct {
 // ResendSetup reserves another SMS of a set-up, from where it was begun.
 func (b *Book) ResendSetup(ctx context.Context, id ID, c Change, setup string) (SetupSend, error) {
 	var out SetupSend
-	err := b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
+	err := b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
 		out = SetupSend{}
 		s := a.setup(c, setup)
 		if s == nil || s.Factor != policy.SMS {
 			return nil, errUnchanged
 		}
 		out.Setup = s
-		if out.Granted = s.Reserve(b.ring, b.now(), false); !out.Granted {
+		if out.Granted = s.Reserve(b.ring, now, false); !out.Granted {
 			return nil, errUnchanged
 		}
 		return nil, nil
@@ -83,7 +83,7 @@ func (b *Book) withCode(s SetupSend) (SetupSend, error) {
 // LoseSetupSMS notes that the last reserved SMS of a set-up was not handed to a
 // provider.
 func (b *Book) LoseSetupSMS(ctx context.Context, id ID, setup string) error {
-	return b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
+	return b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
 		if a.Setup == nil || a.Setup.ID != setup {
 			return nil, errUnchanged
 		}
@@ -107,7 +107,7 @@ func (b *Book) begin(ctx context.Context, id ID, c Change, s Setup) (*Setup, err
 	}
 	s.Binding, s.Browser, s.Proof = c.Binding, c.Browser, c.Proof
 	s.Expires = b.now().Add(SetupLifetime)
-	err = b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
+	err = b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
 		if !c.mayBind(a) {
 			return nil, ErrNotProved
 		}
@@ -162,7 +162,7 @@ func (b *Book) Confirm(ctx context.Context, id ID, c Change, setup, code, name s
 		return Bound{}, err
 	}
 	var out Bound
-	err = b.update(ctx, id, func(a *Account) ([]audit.Event, error) {
+	err = b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
 		out = Bound{}
 		s := a.setup(c, setup)
 		if s == nil {
@@ -174,7 +174,7 @@ func (b *Book) Confirm(ctx context.Context, id ID, c Change, setup, code, name s
 		if !c.mayBind(a) {
 			return nil, ErrNotProved
 		}
-		now := b.now()
+		d.at = now
 		step, right, err := b.checkSetup(s, code, now)
 		if errors.Is(err, seal.ErrUnknownKey) {
 			// The key of its code was retired: the code, and the set-up with it, has
@@ -243,11 +243,12 @@ func (b *Book) BindPhone(ctx context.Context, id ID, c Change, phone sms.Number)
 		return Bound{}, err
 	}
 	var out Bound
-	err = b.update(ctx, id, func(a *Account) (events []audit.Event, err error) {
+	err = b.update(ctx, id, func(a *Account, now time.Time) (events []audit.Event, err error) {
+		d.at = now
 		if c.Proof != ProofPhone || !c.mayBind(a) {
 			return nil, ErrNotProved
 		}
-		out, events, err = b.bind(id, a, c, Enrolment{ID: enrolment, Factor: policy.SMS, Phone: phone, Since: b.now()}, d)
+		out, events, err = b.bind(id, a, c, Enrolment{ID: enrolment, Factor: policy.SMS, Phone: phone, Since: now}, d)
 		return events, err
 	})
 	if err != nil {

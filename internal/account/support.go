@@ -36,7 +36,7 @@ func (b *Book) Support(ctx context.Context, id ID, act SupportAct) (Alert, error
 	if !slices.Contains(SupportActs, act) {
 		return Alert{}, fmt.Errorf("doing %q for a player: want lift, unlock or reset", string(act))
 	}
-	return b.change(ctx, id, "acting for support", func(a *Account, _ drawn) ([]audit.Event, Kind, error) {
+	return b.change(ctx, id, "acting for support", func(a *Account, d drawn) ([]audit.Event, Kind, error) {
 		events := []audit.Event{{Name: audit.AccountSupported, Reason: string(act)}, {Name: audit.AccountGrantsRevoked}}
 		switch act {
 		case SupportLift:
@@ -51,7 +51,7 @@ func (b *Book) Support(ctx context.Context, id ID, act SupportAct) (Alert, error
 			a.Recovered, a.HeldUntil = time.Time{}, time.Time{}
 			clear(a.Failures)
 		}
-		a.Changed[policy.CauseSupport] = b.now()
+		a.Changed[policy.CauseSupport] = d.at
 		a.revoke()
 		return events, KindSupport, nil
 	}, Change{})
