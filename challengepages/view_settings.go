@@ -130,7 +130,7 @@ type recoveryView struct {
 }
 
 func (w *words) recoveryKey(s Settings) *recoveryView {
-	v := &recoveryView{Set: s.RecoveryKey, Saved: s.RecoveryKeySaved}
+	v := &recoveryView{Set: s.RecoveryKey, Saved: s.RecoveryKey && s.RecoveryKeySaved}
 	switch {
 	case !v.Set:
 		v.State = w.html("recovery.unset")
