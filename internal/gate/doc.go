@@ -51,9 +51,11 @@
 //
 // # Settings
 //
-// The actions of the settings page are protected by rules of our own
-// (settings.go) and go through the same steps. There is no second way to check a
-// factor.
+// The actions of the security page are rows of one table (settings.go), each with a
+// rule of our own that is single-use, and go through the same steps. There is no
+// second way to check a factor. What a first factor needs is in firstenrolment.go.
+// What a change is told to the player by, and the link that freezes the account, are
+// in notice.go: tell is called once the answer is written.
 //
 // # Where no is said
 //
