@@ -77,6 +77,7 @@ var onlyIn = []struct {
 	{"github.com/andybalholm/brotli", []string{"internal/body"}, "as gqlparser"},
 	{"github.com/klauspost/compress", []string{"internal/body"}, "as gqlparser"},
 	{"github.com/nyaruka/phonenumbers", []string{"sms"}, "one place reads phone numbers"},
+	{"github.com/mileusna/useragent", []string{"internal/gate"}, "one place says where somebody was"},
 }
 
 // neverReaches says what packages must not depend on, however indirectly.
