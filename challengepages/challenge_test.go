@@ -108,6 +108,8 @@ func TestSettingsAndSetupsPostToTheirBase(t *testing.T) {
 		{stateNamed(t, "settings-stuck"), nil},
 		{stateNamed(t, "totp-setup"), []string{"/account/security/totp/confirm stepgate_setup=s1 stepgate_code= stepgate_name="}},
 		{stateNamed(t, "sms-setup"), []string{"/account/security/sms/confirm stepgate_setup=s2 stepgate_code=", "/account/security/sms/send stepgate_setup=s2"}},
+		{stateNamed(t, "settings-totp-blocked"), []string{"/account/security/unlock", "/account/security/totp",
+			"/account/security/sms stepgate_phone=", "/account/security/recovery-key", "/account/security/off"}},
 		{stateNamed(t, "recovery-key-used"), []string{
 			"/wallet/withdraw stepgate_challenge=k3vJ8w0mSx2bT5nQ stepgate_action=continue"}},
 	} {
@@ -231,7 +233,7 @@ func TestLanguageCanBeSwitchedWhereThePageIsNotLost(t *testing.T) {
 	r := newRenderer(t)
 	const link = `<a href="?stepgate_language=id" lang="id" hreflang="id">Bahasa Indonesia</a>`
 	for name, want := range map[string]bool{
-		"settings-on": true, "outcome-expired": true, "totp-setup": false, "sms-setup": false, "recovery-key": false,
+		"settings-totp": true, "outcome-expired": true, "totp-setup": false, "sms-setup": false, "recovery-key": false,
 	} {
 		if got := strings.Contains(render(t, r, English, stateNamed(t, name)), link); got != want {
 			t.Errorf("%s has the link: %v, want %v", name, got, want)

@@ -64,7 +64,7 @@ func TestFolderAddsALanguageThatEveryPageIsIn(t *testing.T) {
 	if got := r.SMSText("th", SMSText{Code: "123456", Minutes: 5}); !strings.HasPrefix(got, "123456 is your Example code.") {
 		t.Errorf("SMS is %q", got)
 	}
-	page = render(t, r, "th", stateNamed(t, "settings-on"))
+	page = render(t, r, "th", stateNamed(t, "settings-totp"))
 	if !strings.Contains(page, "17\u00a0สิงหาคม\u00a02025") {
 		t.Error("the months are not Thai")
 	}
@@ -106,7 +106,7 @@ func TestEveryOtherLanguageIsOffered(t *testing.T) {
 	if strings.Contains(page, `value="th"`) {
 		t.Error("the challenge offers the language that it is in")
 	}
-	page = render(t, r, "en", stateNamed(t, "settings-on"))
+	page = render(t, r, "en", stateNamed(t, "settings-totp"))
 	for _, want := range []string{`?stepgate_language=id"`, `?stepgate_language=th"`, `?stepgate_language=zh-Hans"`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the settings lack %s", want)
