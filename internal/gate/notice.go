@@ -2,23 +2,15 @@ package gate
 
 import (
 	"context"
-	"encoding/base64"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/stepgate/stepgate/challengepages"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/notify"
-	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/sms"
-	"github.com/stepgate/stepgate/store"
 )
-
-// noticesPerNumber bounds what anybody can make a number be told. It is apart from
-// the limits of codes: who uses those up must not silence the notices.
-var noticesPerNumber = SMSLimit{Max: 10, Window: 24 * time.Hour}
 
 // noticePath is where the links of notices lead, short because an SMS carries them.
 const noticePath = "/n/"
@@ -68,36 +60,18 @@ func (g *Gate) noticePhones(who *caller, alert account.Alert) []sms.Number {
 func (g *Gate) tellPhone(ctx context.Context, r *http.Request, who *caller, phone sms.Number, alert account.Alert, link string) bool {
 	event := audit.Event{Name: audit.AccountNotNotified, Subject: string(who.id), Factor: "sms", Reason: string(alert.Kind)}
 	defer func() { g.observe(r, event) }()
-	sum := who.backend.Ring.MAC(seal.Counter, "notice", phone.E164())
-	key := store.NewKey("sms_notice", base64.RawURLEncoding.EncodeToString(sum[:16]))
-	if n, err := who.backend.Store.Add(ctx, key, 1, noticesPerNumber.Window); err != nil || n > noticesPerNumber.Max {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(ctx, g.SMSTimeout)
-	defer cancel()
-	// In the site's first language: that of the request may be the thief's.
-	lang := g.Pages.DefaultLang()
-	_, err := g.Sender.Send(ctx, sms.Message{
-		To: phone, Text: g.Pages.NoticeText(lang, challengepages.NoticeText{Kind: challengepages.ActivityKind(alert.Kind), Link: link}),
-		Ref: noticeRef(who, alert, phone), Locale: string(lang), Validity: account.NoticeLifetime,
-	})
-	if err != nil && sms.ClassOf(err) != sms.Unknown {
+	n := noticeSender{backend: who.backend, sender: g.Sender, timeout: g.SMSTimeout, pages: g.Pages}
+	if !n.send(ctx, phone, alert, link) {
 		return false
 	}
 	event.Name = audit.AccountNotified
 	return true
 }
 
-// noticeRef identifies a message to the provider, without giving the link away.
-func noticeRef(who *caller, alert account.Alert, phone sms.Number) string {
-	sum := who.backend.Ring.MAC(seal.Notice, "ref", alert.Token, phone.E164())
-	return base64.RawURLEncoding.EncodeToString(sum[:16])
-}
-
 func (g *Gate) tellOperator(ctx context.Context, r *http.Request, who *caller, alert account.Alert, link string) bool {
 	event := audit.Event{Name: audit.AccountNotified, Subject: string(who.id), Factor: "operator", Reason: string(alert.Kind)}
 	err := g.Notify(ctx, notify.Notice{
-		ID: noticeRef(who, alert, ""), At: alert.At, Kind: string(alert.Kind),
+		ID: noticeRef(who.backend, alert, ""), At: alert.At, Kind: string(alert.Kind),
 		Subject: who.identity.Subject, Login: who.identity.Login, Email: who.identity.Email, Link: link,
 	})
 	if err != nil {

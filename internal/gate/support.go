@@ -1,0 +1,166 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/stepgate/stepgate/challengepages"
+	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/policy"
+	"github.com/stepgate/stepgate/sms"
+)
+
+// SupportShow is the act that only looks; the others are account.SupportActs.
+const SupportShow = "show"
+
+// Errors of Support.Do, on which callers branch.
+var (
+	// ErrUnknownPlayer says that nothing is known of the subject.
+	ErrUnknownPlayer = errors.New("nothing is known of this player")
+	// ErrUnknownAct says that there is no such act.
+	ErrUnknownAct = errors.New("unknown act: want show, lift, unlock or reset")
+)
+
+// Support is what a support agent's acts need beside the backend.
+type Support struct {
+	// Sender tells the player's phones of a change; nil tells none.
+	Sender sms.Sender
+	// SMSTimeout bounds one hand-over to Sender. Default 9 s.
+	SMSTimeout time.Duration
+	// Pages has the words of notices. Required.
+	Pages *challengepages.Renderer
+	// Observe is told of what happened. Required.
+	Observe func(e audit.Event)
+}
+
+// Player is what a support agent sees of a player. It has no secret, no key and no
+// full number (invariant I8).
+type Player struct {
+	// Account is the keyed hash of the subject, as in the audit log.
+	Account    string            `json:"account"`
+	Enrolments []PlayerEnrolment `json:"enrolments"`
+	// RecoveryKey is nil if there is none.
+	RecoveryKey *PlayerRecoveryKey `json:"recovery_key,omitempty"`
+	// Disabled are the factors that too many failures disabled, in any browser.
+	Disabled []policy.Factor `json:"disabled"`
+	// HeldUntil is the end of the cooling-off time after a first enrolment. What rules
+	// hold after other causes is theirs, and not in it.
+	HeldUntil   time.Time `json:"held_until,omitzero"`
+	FrozenSince time.Time `json:"frozen_since,omitzero"`
+	// TrustedBrowsers is how many there are.
+	TrustedBrowsers int `json:"trusted_browsers"`
+	// Activities are the last ones, from the newest.
+	Activities []PlayerActivity `json:"activities"`
+}
+
+// PlayerEnrolment is a factor of a player.
+type PlayerEnrolment struct {
+	Factor policy.Factor `json:"factor"`
+	Name   string        `json:"name,omitempty"`
+	// Phone is masked.
+	Phone string    `json:"phone,omitempty"`
+	Since time.Time `json:"since"`
+	Used  time.Time `json:"used,omitzero"`
+}
+
+// PlayerRecoveryKey says that there is a recovery key.
+type PlayerRecoveryKey struct {
+	Since time.Time `json:"since"`
+	Saved bool      `json:"saved"`
+}
+
+// PlayerActivity is something that happened.
+type PlayerActivity struct {
+	Kind string    `json:"kind"`
+	At   time.Time `json:"at"`
+}
+
+// Do does an act for a subject and returns the state after it. An error is
+// ErrUnknownAct, ErrUnknownPlayer, or one of the store. A change is made once Do
+// has told Observe of it, whether or not the state can be read afterwards.
+func (s *Support) Do(ctx context.Context, b *Backend, subject, act string) (*Player, error) {
+	change := account.SupportAct(act)
+	if act != SupportShow && !slices.Contains(account.SupportActs, change) {
+		return nil, ErrUnknownAct
+	}
+	id := b.Accounts.ID(subject)
+	a, err := b.Accounts.Get(ctx, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case !everMet(a):
+		return nil, ErrUnknownPlayer
+	case act == SupportShow:
+		return playerView(id, a), nil
+	}
+	alert, err := b.Accounts.Support(ctx, id, change)
+	if err != nil {
+		return nil, err
+	}
+	s.Observe(audit.Event{Name: audit.AccountSupported, At: alert.At, Subject: string(id), Reason: act})
+	s.tell(context.WithoutCancel(ctx), b, id, alert)
+	if a, err = b.Accounts.Get(ctx, id); err != nil {
+		return nil, err
+	}
+	return playerView(id, a), nil
+}
+
+// tell tells the phones of an alert, without a link: no request says where the site
+// is.
+func (s *Support) tell(ctx context.Context, b *Backend, id account.ID, alert account.Alert) {
+	event := audit.Event{Name: audit.AccountNotNotified, At: alert.At, Subject: string(id), Reason: string(alert.Kind)}
+	if s.Sender == nil || len(alert.Phones) == 0 {
+		s.Observe(event)
+		return
+	}
+	sender := noticeSender{backend: b, sender: s.Sender, timeout: s.SMSTimeout, pages: s.Pages}
+	if sender.timeout <= 0 {
+		sender.timeout = DefaultSMSTimeout
+	}
+	event.Factor = string(policy.SMS)
+	for _, phone := range alert.Phones {
+		event.Name = audit.AccountNotNotified
+		if sender.send(ctx, phone, alert, "") {
+			event.Name = audit.AccountNotified
+		}
+		s.Observe(event)
+	}
+}
+
+// everMet reports whether anything was ever kept of the account.
+func everMet(a *account.Account) bool {
+	return a.Epoch > 0 || a.Enrolled() || a.Setup != nil || len(a.Pending)+len(a.Failures)+len(a.Changed)+len(a.Activities)+len(a.Devices) > 0
+}
+
+func playerView(id account.ID, a *account.Account) *Player {
+	p := &Player{
+		Account: string(id), Enrolments: []PlayerEnrolment{}, Disabled: []policy.Factor{}, HeldUntil: a.HeldUntil,
+		TrustedBrowsers: len(a.Devices), Activities: []PlayerActivity{},
+	}
+	for _, e := range a.Enrolments {
+		view := PlayerEnrolment{Factor: e.Factor, Name: e.Name, Since: e.Since, Used: e.Used}
+		if e.Phone != "" {
+			view.Phone = e.Phone.Mask()
+		}
+		p.Enrolments = append(p.Enrolments, view)
+	}
+	if a.Recovery != nil {
+		p.RecoveryKey = &PlayerRecoveryKey{Since: a.Recovery.Since, Saved: a.Recovery.Saved}
+	}
+	for _, f := range []policy.Factor{policy.TOTP, policy.SMS, policy.RecoveryKey} {
+		in := func(d account.Device) bool { return d.Failures[f] != nil && d.Failures[f].Disabled }
+		if a.Disabled(f, account.Asker{}) || slices.ContainsFunc(a.Devices, in) {
+			p.Disabled = append(p.Disabled, f)
+		}
+	}
+	if a.Frozen != nil {
+		p.FrozenSince = a.Frozen.At
+	}
+	for _, act := range slices.Backward(a.Activities) {
+		p.Activities = append(p.Activities, PlayerActivity{Kind: string(act.Kind), At: act.At})
+	}
+	return p
+}
