@@ -31,7 +31,7 @@ const (
 
 // AdminPlayers is the endpoint of Caddy's admin API through which support helps
 // players. The admin API asks nobody who they are: whoever reaches it can remove
-// every player's factors.
+// every player's factors. Keep it on a unix socket or on loopback.
 type AdminPlayers struct{}
 
 // playersQuestion is what the endpoint is asked.
@@ -123,6 +123,9 @@ func (a *App) support(by string) *gate.Support {
 		counters.of(eventLabels{e.Name, e.Rule, factorLabel(e.Factor)}).Inc()
 		a.audit.Info("step-up", append(eventFields(e), zap.String("by", by))...)
 	}}
+	if a.webhook != nil {
+		s.Notify = a.webhook.Send
+	}
 	if a.SMS != nil {
 		s.SMSTimeout = time.Duration(a.SMS.Timeout)
 	}

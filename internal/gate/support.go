@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"github.com/stepgate/stepgate/challengepages"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/notify"
 	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/sms"
 )
@@ -32,6 +34,8 @@ type Support struct {
 	SMSTimeout time.Duration
 	// Pages has the words of notices. Required.
 	Pages *challengepages.Renderer
+	// Notify hands a notice to the operator, as in Config.
+	Notify func(ctx context.Context, n notify.Notice) error
 	// Observe is told of what happened. Required.
 	Observe func(e audit.Event)
 }
@@ -101,32 +105,36 @@ func (s *Support) Do(ctx context.Context, b *Backend, subject, act string) (*Pla
 		return nil, err
 	}
 	s.Observe(audit.Event{Name: audit.AccountSupported, At: alert.At, Subject: string(id), Reason: act})
-	s.tell(context.WithoutCancel(ctx), b, id, alert)
+	s.tell(context.WithoutCancel(ctx), b, subject, alert)
 	if a, err = b.Accounts.Get(ctx, id); err != nil {
 		return nil, err
 	}
 	return playerView(id, a), nil
 }
 
-// tell tells the phones of an alert, without a link: no request says where the site
-// is.
-func (s *Support) tell(ctx context.Context, b *Backend, id account.ID, alert account.Alert) {
-	event := audit.Event{Name: audit.AccountNotNotified, At: alert.At, Subject: string(id), Reason: string(alert.Kind)}
-	if s.Sender == nil || len(alert.Phones) == 0 {
-		s.Observe(event)
-		return
-	}
-	sender := noticeSender{backend: b, sender: s.Sender, timeout: s.SMSTimeout, pages: s.Pages}
-	if sender.timeout <= 0 {
-		sender.timeout = DefaultSMSTimeout
-	}
-	event.Factor = string(policy.SMS)
-	for _, phone := range alert.Phones {
-		event.Name = audit.AccountNotNotified
-		if sender.send(ctx, phone, alert, "") {
-			event.Name = audit.AccountNotified
+// tell tells the phones of an alert and the operator, without a link: no request says
+// where the site is.
+func (s *Support) tell(ctx context.Context, b *Backend, subject string, alert account.Alert) {
+	id, told := b.Accounts.ID(subject), false
+	observe := func(ok bool, by string) {
+		event := audit.Event{Name: audit.AccountNotNotified, At: alert.At, Subject: string(id), Factor: by, Reason: string(alert.Kind)}
+		if ok {
+			event.Name, told = audit.AccountNotified, true
 		}
 		s.Observe(event)
+	}
+	if s.Sender != nil {
+		sender := noticeSender{backend: b, sender: s.Sender, timeout: cmp.Or(s.SMSTimeout, DefaultSMSTimeout), pages: s.Pages}
+		for _, phone := range alert.Phones {
+			observe(sender.send(ctx, phone, alert, ""), string(policy.SMS))
+		}
+	}
+	if s.Notify != nil {
+		err := s.Notify(ctx, notify.Notice{ID: noticeRef(b, alert, ""), At: alert.At, Kind: string(alert.Kind), Subject: subject})
+		observe(err == nil, "operator")
+	}
+	if !told {
+		observe(false, "")
 	}
 }
 
