@@ -58,6 +58,8 @@ func TestTheEndpointForSupportRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	}
 }
 
+// R21, R65: a lost factor leads to support, never to the site alone; README says what
+// support has to ask for before.
 func TestSupportResetsAPlayerAndSeesNoSecret(t *testing.T) {
 	g := start(t, config{})
 	s := liveThrough(t, g)

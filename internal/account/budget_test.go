@@ -175,7 +175,7 @@ func TestInvariantI5NoNewBeginningResetsTheFailures(t *testing.T) {
 	}
 }
 
-// R53: delays of 30 s to 1 h.
+// R52, R53: delays of 30 s to 1 h.
 func TestTheDelayDoublesFromThirtySecondsToOneHour(t *testing.T) {
 	w := newWorld(t)
 	wrong := wrongs[policy.TOTP](w)

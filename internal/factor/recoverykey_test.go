@@ -71,7 +71,8 @@ func TestParseRecoveryKeyForgivesNothingElse(t *testing.T) {
 	}
 }
 
-// R24: the key is all of what the source gave, and none is made of less.
+// R23, R24: 128 bits, so a keyed hash will do; the key is all of what the source gave, and
+// none is made of less.
 func TestNewRecoveryKeyTakes128BitsOrFails(t *testing.T) {
 	source := []byte("abcdefghijklmnopqrstuvwxyz")
 	if got, err := NewRecoveryKey(bytes.NewReader(source)); err != nil || string(got[:]) != string(source[:16]) {

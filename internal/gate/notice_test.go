@@ -287,3 +287,38 @@ func TestThePagesKnowEveryKindOfActivity(t *testing.T) {
 		}
 	}
 }
+
+// R20: a link that was used, one that was bent and one that was made up look alike, so
+// nobody learns by them whose account there is.
+func TestLinksThatDoNotWorkLookAlike(t *testing.T) {
+	w := newNoticeWorld(t)
+	secret, _ := w.enrolTOTP("sari")
+	wantStatus(t, w.browser("sari").settle("/off", "totp", w.totp(secret)), http.StatusSeeOther)
+	used := w.link("+6281298765432")
+	stranger := w.browser("")
+	wantStatus(t, stranger.post(used), http.StatusOK)
+	want := text(t, stranger.get(used))
+	for name, link := range map[string]string{
+		"bent": used[:len(used)-2] + "AA", "of another account": used[:13] + "AAAA" + used[17:], "made up": "/.stepgate/n/x", "empty": "/.stepgate/n/",
+	} {
+		for _, method := range []string{"GET", "POST"} {
+			res := stranger.do(stranger.request(method, link, formType, ""))
+			if res.StatusCode != http.StatusGone || text(t, res) != want {
+				t.Errorf("%s a link that is %s = %d, and looks unlike one that was used", method, name, res.StatusCode)
+			}
+		}
+	}
+}
+
+// R28: the gateway's clock counts, whatever the client says the time is.
+func TestACodeOfTheClientsOwnTimeIsWrong(t *testing.T) {
+	w := newWorld(t)
+	secret, _ := w.enrolTOTP("sari")
+	b := w.browser("sari")
+	id := challengeID(t, text(t, b.get("/statement")))
+	w.clock.add(-time.Hour)
+	old := w.totp(secret)
+	b.header.Set("Date", w.clock.now().UTC().Format(http.TimeFormat))
+	w.clock.add(time.Hour)
+	wantStatus(t, b.answer("/statement", id, "totp", old), http.StatusUnprocessableEntity)
+}
