@@ -13,7 +13,7 @@ func (r *Renderer) NoticeText(lang Lang, m NoticeText) string {
 	lang, _ = r.Lang(string(lang))
 	c := r.catalogues[lang]
 	brand := toGSM(r.brand.Name)
-	forms := []string{"text.notice", "text.notice.short"}
+	forms := []string{"text.notice", "text.notice.brief", "text.notice.short"}
 	if m.Link == "" || len(m.Link) > maxNoticeLink || toGSM(m.Link) != m.Link {
 		forms = []string{"text.notice.no_link"}
 	}

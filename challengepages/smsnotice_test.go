@@ -29,6 +29,21 @@ func TestANoticeFitsOneSMSWithItsLinkWhole(t *testing.T) {
 	}
 }
 
+// A text that names no site, with a link in it, looks like the fraud that it warns of.
+func TestANoticeNamesItsSiteBesideALinkOfOrdinaryLength(t *testing.T) {
+	const ordinary = len("https://www.nusantara-sejahtera.example") + len("/.stepgate/n/") + 43 // a token
+	r := newRenderer(t, withLongBrand)
+	link := "https://" + strings.Repeat("x", ordinary-8)
+	for _, lang := range []Lang{Indonesian, English} {
+		for _, kind := range toldActivities() {
+			text := r.NoticeText(lang, NoticeText{Kind: kind, Link: link})
+			if !strings.HasPrefix(text, shorten(longBrand, shortName)) || !strings.HasSuffix(text, link) {
+				t.Errorf("%s, %s: %q lacks its site or link", lang, kind, text)
+			}
+		}
+	}
+}
+
 func TestANoticeWithoutALinkSendsToSupport(t *testing.T) {
 	r := newRenderer(t, withLongBrand)
 	for _, link := range []string{"", "https://" + strings.Repeat("x", maxNoticeLink), "https://kas\u00edno\u4e00.example/n"} {
