@@ -92,13 +92,18 @@ func TestScriptOnlyAdds(t *testing.T) {
 	}
 }
 
+// On paper stands what still holds when it is found again: not what to do on the page.
 func TestRecoveryKeyPrintsWithoutButtons(t *testing.T) {
 	b := openBrowser(t, site(t, newRenderer(t)), time.Minute)
-	b.open(t, "/en/recovery-key")
-	call(t, b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
-	const seen = `['.secret', 'header b', 'button', 'a', 'footer'].map(s => [...document.querySelectorAll(s)].some(e => e.checkVisibility()))`
-	if diff := cmp.Diff([]bool{true, true, false, false, false}, evaluate[[]bool](t, b, seen)); diff != "" {
-		t.Errorf("key, name, buttons, links, footer on paper (-want +got):\n%s", diff)
+	b.open(t, "/en/recovery-key-used")
+	call(t, b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Media: "print", Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})
+	if got := evaluate[string](t, b, `getComputedStyle(document.querySelector('.secret')).color`); got != "rgb(0, 0, 0)" {
+		t.Errorf("in the dark the key is printed in %s, want black", got)
+	}
+	const seen = `['.secret', '.big .of', 'header b', 'button', 'a', 'footer', '.hint'].map(s => [...document.querySelectorAll(s)].some(e => e.checkVisibility()))`
+	if diff := cmp.Diff([]bool{true, true, true, false, false, false, false}, evaluate[[]bool](t, b, seen)); diff != "" {
+		t.Errorf("key, what it is for, name, buttons, links, footer, what to do next on paper (-want +got):\n%s", diff)
 	}
 }
 
