@@ -118,6 +118,24 @@ func TestSMSIsShownWithItsRiskAndWhatItReplaces(t *testing.T) {
 	}
 }
 
+// A cooling-off time and the link of a notice speak of moments on other days, which
+// a player in another zone would get wrong.
+func TestPlayersOwnTimeIsAddedOutsideTheSettingsToo(t *testing.T) {
+	b := openBrowser(t, site(t, newRenderer(t)), time.Minute)
+	call(t, b, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Asia/Jayapura"})
+	for state, want := range map[string]string{
+		"outcome-on_hold":   "4 Januari 2026, 16.00 WIB (18.00 waktu Anda)",
+		"outcome-try_later": "16.00.00 WIB (18.00 waktu Anda)",
+		"freeze":            "3 Januari 2026, 13.00 WIB (15.00 waktu Anda)",
+	} {
+		b.open(t, "/id/"+state)
+		got := evaluate[string](t, b, `document.querySelector('.lead b').textContent`)
+		if got = strings.ReplaceAll(got, "\u00a0", " "); got != want {
+			t.Errorf("%s says %q, want %q", state, got, want)
+		}
+	}
+}
+
 func TestPlayersOwnTimeIsAddedWhereItDiffers(t *testing.T) {
 	b := openBrowser(t, site(t, newRenderer(t)), time.Minute)
 	for zone, want := range map[string]string{

@@ -81,6 +81,11 @@ func (w *words) moment(t time.Time) template.HTML {
 	return timeElement(w.in(t).Format(time.RFC3339), w.dateClock(t))
 }
 
+// exactMoment is moment by the clock alone, with seconds, for waits that end soon.
+func (w *words) exactMoment(t time.Time) template.HTML {
+	return timeElement(w.in(t).Format(time.RFC3339), w.exactClock(t))
+}
+
 // day is a date without a time of day.
 func (w *words) day(t time.Time) template.HTML {
 	return timeElement(w.in(t).Format(time.DateOnly), w.date(t))

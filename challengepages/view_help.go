@@ -13,7 +13,9 @@ func (r *Renderer) fillHelp(f *frame, h Help) {
 type freezeView struct {
 	Action string
 	What   template.HTML
-	Icon   string
+	// LocalTime as in outcomeView.
+	LocalTime string
+	Icon      string
 }
 
 func (r *Renderer) fillFreeze(f *frame, z Freeze) {
@@ -21,9 +23,10 @@ func (r *Renderer) fillFreeze(f *frame, z Freeze) {
 	f.Title = w.text("freeze")
 	f.View = freezeView{
 		Action: formAction(z.Action),
-		What: w.html("freeze.what", "time", strong(w.dateClock(z.At)),
+		What: w.html("freeze.what", "time", bold(w.moment(z.At)),
 			"what", strong(w.text("text.notice."+string(z.Kind)))),
-		Icon: iconLock,
+		LocalTime: w.text("time.local"),
+		Icon:      iconLock,
 	}
 	f.Switch = r.linkSwitch(f.Lang)
 }

@@ -8,6 +8,9 @@ import (
 type outcomeView struct {
 	Heading string
 	What    template.HTML
+	// LocalTime is what the script adds to a time in What, with {time} in it;
+	// empty where there is none.
+	LocalTime string
 	// Tone is a class: "good", "calm" or "care".
 	Tone string
 	// Icon is the path of a drawing of 24 by 24.
@@ -73,6 +76,9 @@ func (r *Renderer) fillOutcome(f *frame, o Outcome) error {
 		Icon:    form.icon,
 		Button:  w.text("outcome." + form.button),
 	}
+	if !o.RetryAt.IsZero() {
+		v.LocalTime = w.text("time.local")
+	}
 	if o.Link != "" {
 		v.Link, v.Again = localPath(o.Link), o.Again
 	}
@@ -94,10 +100,10 @@ func (w *words) outcome(o Outcome) template.HTML {
 	}
 	switch o.Kind {
 	case OutcomeTryLater:
-		return w.html(key+form, "time", strong(w.exactClock(o.RetryAt)))
+		return w.html(key+form, "time", bold(w.exactMoment(o.RetryAt)))
 	case OutcomeOnHold:
 		why := w.html(w.ruleKey(key+".why", o.Cause))
-		return w.html(key+form, "time", strong(w.dateClock(o.RetryAt)), "why", why)
+		return w.html(key+form, "time", bold(w.moment(o.RetryAt)), "why", why)
 	}
 	return w.html(key + ".what")
 }

@@ -75,6 +75,7 @@ func (w *words) html(key string, args ...any) template.HTML {
 }
 
 // strong marks a text of our own, such as a time, as what matters in a sentence.
-func strong(s string) template.HTML {
-	return template.HTML("<b>" + html.EscapeString(s) + "</b>")
-}
+func strong(s string) template.HTML { return bold(template.HTML(html.EscapeString(s))) }
+
+// bold does the same with markup of ours.
+func bold(h template.HTML) template.HTML { return "<b>" + h + "</b>" }

@@ -41,6 +41,6 @@
       form.month = 'short'
     }
     var text = at.toLocaleString(document.documentElement.lang, form)
-    element.insertAdjacentText('afterend', ' (' + local.dataset.local.replace('{time}', text) + ')')
+    element.insertAdjacentText('afterend', ' (' + local.dataset.local.replace('{time}', text).replace(/ /g, '\xa0') + ')')
   })
 })();
