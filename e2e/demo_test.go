@@ -59,10 +59,13 @@ type demo struct {
 	done  chan struct{}
 }
 
+// demoCrowd is how many players the site has beside those whom the demo names.
+const demoCrowd = 100
+
 // startDemo starts the demo in front of a site of the test's own.
 func startDemo(t *testing.T) *demo {
 	t.Helper()
-	site := casino.New(casino.Options{})
+	site := casino.New(casino.Options{Crowd: demoCrowd})
 	back := httptest.NewServer(site)
 	t.Cleanup(back.Close)
 	d := &demo{t: t, site: site, back: back, state: t.TempDir()}
@@ -155,21 +158,27 @@ type message struct {
 // messages returns what went to the phones, newest first.
 func (d *demo) messages() []message {
 	d.t.Helper()
+	all, err := d.tryMessages()
+	if err != nil {
+		d.t.Fatalf("reading the demo's phone: %v", err)
+	}
+	return all
+}
+
+// tryMessages is messages while the process may be killed.
+func (d *demo) tryMessages() ([]message, error) {
 	req, err := http.NewRequest("GET", d.url+"/.demo/phone", nil)
 	if err != nil {
-		d.t.Fatal(err)
+		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		d.t.Fatal(err)
+		return nil, err
 	}
 	defer res.Body.Close()
 	var all []message
-	if err := json.NewDecoder(res.Body).Decode(&all); err != nil {
-		d.t.Fatalf("reading the demo's phone: %v", err)
-	}
-	return all
+	return all, json.NewDecoder(res.Body).Decode(&all)
 }
 
 // code returns the code of the newest message.
