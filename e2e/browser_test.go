@@ -112,14 +112,15 @@ func (b *tab) page() string {
 	return "at " + b.url() + ":\n" + body[:min(len(body), 4000)]
 }
 
-// text returns what the player reads.
+// text returns what the player reads. A space is a space, whether a line may break
+// there or not.
 func (b *tab) text() string {
 	b.t.Helper()
 	for {
 		// A page that is just being replaced cannot be read.
 		text, err := chromedp.Run(b.ctx, chromedp.Text(chromedp.CSS("body")))
 		if err == nil {
-			return text
+			return strings.ReplaceAll(text, "\u00a0", " ")
 		}
 		if b.ctx.Err() != nil {
 			b.t.Fatal(err)
