@@ -66,13 +66,15 @@ if ! have_routers; then
   (Debian: apt-get install php-cli python3-django python3-flask python3-gunicorn libtomcat10-embed-java default-jdk-headless)"
 fi
 
-have_readers() { command -v zbarimg >/dev/null 2>&1 && command -v oathtool >/dev/null 2>&1; }
+have_readers() {
+	command -v zbarimg >/dev/null 2>&1 && command -v oathtool >/dev/null 2>&1 && command -v pdftotext >/dev/null 2>&1
+}
 
 if ! have_readers; then
-	echo "Installing zbarimg and oathtool, which read the set-up page as others do."
-	install_packages zbar-tools oathtool >/dev/null 2>&1
+	echo "Installing zbarimg, oathtool and pdftotext, which read the set-up and key pages as others do."
+	install_packages zbar-tools oathtool poppler-utils >/dev/null 2>&1
 	have_readers || missing="$missing
-  zbarimg and oathtool: install them (Debian: apt-get install zbar-tools oathtool)"
+  zbarimg, oathtool and pdftotext: install them (Debian: apt-get install zbar-tools oathtool poppler-utils)"
 fi
 
 if ! command -v cc >/dev/null 2>&1 && ! command -v gcc >/dev/null 2>&1; then
