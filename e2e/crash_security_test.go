@@ -146,8 +146,11 @@ func (p *patron) switchToPhone() func() error {
 		}
 		return p.confirms(securityPath+"/sms", page, func() (string, error) {
 			all, err := p.d.tryMessages()
-			if err != nil || len(all) == 0 {
-				return "", errors.Join(err, errNotThere)
+			if err != nil {
+				return "", err
+			}
+			if len(all) == 0 {
+				return "", errNotThere
 			}
 			return all[0].Code, nil
 		})
