@@ -60,6 +60,8 @@ func TestTheRecoveryKeyIsCopiedSavedAndPrinted(t *testing.T) {
 	key := m[1]
 
 	b.run(chromedp.Click(chromedp.CSS(`[data-copy]`)))
+	// The button says so once the clipboard has it, and to a screen reader as well.
+	b.run(chromedp.WaitVisible(chromedp.CSS(`button[role="status"]`)))
 	b.wantText("Copied")
 	b.shot("recovery-key-copied")
 	if got, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`navigator.clipboard.readText()`, chromedp.EvalAwaitPromise)); err != nil || got != key {
