@@ -8,6 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/stepgate/stepgate/internal/spelling"
 )
 
 // option is a word that a block of the Caddyfile knows.
@@ -124,7 +126,7 @@ func durationArgument(d *caddyfile.Dispenser, example string) (caddy.Duration, e
 // unknown reports a word that is not known where it stands, and what to write
 // instead.
 func unknown(d *caddyfile.Dispenser, word, kind string, known []string) error {
-	if near := closest(word, known); near != "" {
+	if near := spelling.Closest(word, known); near != "" {
 		return d.Errf("%q is no %s: did you mean %s?", word, kind, near)
 	}
 	known = slices.Sorted(slices.Values(known))
@@ -158,39 +160,4 @@ func guests(namespace string) []string {
 		names = append(names, info.ID.Name())
 	}
 	return names
-}
-
-// closest returns the one of the known words that a word may be a slip of, or "".
-func closest(word string, known []string) string {
-	best, distance := "", 1+max(1, len(word)/3)
-	for _, k := range known {
-		if n := edits(strings.ToLower(word), k); n < distance {
-			best, distance = k, n
-		}
-	}
-	return best
-}
-
-// edits returns how many letters have to be put in, left out, exchanged or swapped
-// with the next to make b of a (optimal string alignment).
-func edits(a, b string) int {
-	before, above, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before, above, row = above, row, before
-		row[0] = i + 1
-		for j := range len(b) {
-			change := above[j]
-			if a[i] != b[j] {
-				change++
-			}
-			row[j+1] = min(change, row[j]+1, above[j+1]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-	}
-	return row[len(b)]
 }

@@ -213,15 +213,3 @@ func TestConfiguredLimitsTakeThePlaceOfThoseOfTheirScope(t *testing.T) {
 		t.Errorf("limits of nothing (-want +got):\n%s", diff)
 	}
 }
-
-func TestSlipsAreTakenForTheNearestWord(t *testing.T) {
-	known := []string{"path", "method", "factors", "max_age", "single_use", "form", "json"}
-	for word, want := range map[string]string{
-		"paht": "path", "metod": "method", "Method": "method", "singel_use": "single_use", "single-use": "single_use", "maxage": "max_age",
-		"from": "form", "jason": "json", "": "", "x": "", "withdrawal": "", "keep": "",
-	} {
-		if got := closest(word, known); got != want {
-			t.Errorf("closest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/stepgate/stepgate/internal/spelling"
 	"github.com/stepgate/stepgate/policy"
 )
 
@@ -181,7 +182,7 @@ func parsePlace(d *caddyfile.Dispenser, label string) (Detail, error) {
 	case policy.FromForm, policy.FromJSON, policy.FromQuery:
 		return Detail{Label: label, Source: s, Name: name}, nil
 	}
-	if near := closest(source, []string{string(policy.FromForm), string(policy.FromJSON), string(policy.FromQuery)}); source != "" && near != "" {
+	if near := spelling.Closest(source, []string{string(policy.FromForm), string(policy.FromJSON), string(policy.FromQuery)}); source != "" && near != "" {
 		return Detail{}, d.Errf("%q is no place in a request: did you mean {%s.%s}?", place, near, name)
 	}
 	return Detail{}, d.Errf("%q is no place in a request: write {form.NAME}, {json.PATH} or {query.NAME}", place)

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/text/language"
+
+	"github.com/stepgate/stepgate/internal/spelling"
 )
 
 //go:embed messages
@@ -89,41 +91,9 @@ func parseTag(s string) (language.Tag, error) {
 	return tag, nil
 }
 
-// closest gives the known word that is nearest to one that is not known, or "".
-func closest(word string, known []string) string {
-	best, least := "", 2+len(word)/3
-	for _, k := range slices.Sorted(slices.Values(known)) {
-		if d := distance(word, k); d < least {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// distance counts the bytes to change, add or remove between a and b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, diagonal+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
-}
-
 // didYouMean ends an error about a word that is not known.
 func didYouMean(word string, known []string) string {
-	if near := closest(word, known); near != "" {
+	if near := spelling.Closest(word, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return "remove it"

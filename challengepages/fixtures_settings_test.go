@@ -102,6 +102,9 @@ func settingsStates() []state {
 		{"settings-sms-blocked", with(withSMS, blocked), false},
 		{"settings-unsaved", with(withTOTP, func(s *Settings) { s.RecoveryKeySaved = false }), true},
 		{"settings-no-key", with(withTOTP, func(s *Settings) { s.RecoveryKey = false }), false},
+		{"settings-key", with(withTOTP, func(s *Settings) {
+			s.Enrolments, s.Recovered, s.RegisteredPhone = nil, now.Add(-time.Minute), otherPhone
+		}), true},
 		{"settings-recovered", with(withTOTP, func(s *Settings) {
 			s.Recovered, s.Notice = now.Add(-time.Minute), NoticeRecovered
 			s.HeldUntil, s.HeldFor = now.Add(24*time.Hour), "recovery"

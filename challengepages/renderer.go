@@ -177,7 +177,8 @@ func (r *Renderer) fill(f *frame, p Page) error {
 		r.fillSMSSetup(f, p)
 		return nil
 	case RecoveryKey:
-		return r.fillRecoveryKey(f, p)
+		r.fillRecoveryKey(f, p)
+		return nil
 	case Help:
 		r.fillHelp(f, p)
 		return nil

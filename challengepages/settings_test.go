@@ -151,3 +151,17 @@ func TestPlayersOwnTimeIsAddedWhereItDiffers(t *testing.T) {
 		}
 	}
 }
+
+// A lifted freeze can leave the recovery key alone. It guards every change (I6), so the
+// page must not say that nothing but the password does.
+func TestTheRecoveryKeyAloneIsNotOff(t *testing.T) {
+	r := newRenderer(t)
+	for lang, off := range map[Lang]string{English: "is off", Indonesian: "belum aktif"} {
+		page := render(t, r, lang, stateNamed(t, "settings-key"))
+		state := page[strings.Index(page, `class="state"`):]
+		state = state[:strings.Index(state, "</div>")]
+		if strings.Contains(state, off) || !strings.Contains(strings.ToLower(state), map[Lang]string{English: "recovery key", Indonesian: "kunci pemulihan"}[lang]) {
+			t.Errorf("%s: the state is %s", lang, state)
+		}
+	}
+}

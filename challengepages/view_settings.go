@@ -85,6 +85,8 @@ func (w *words) settingsState(s Settings) stateView {
 	switch {
 	case !s.Frozen.IsZero():
 		return stateView{"bad", iconLock, w.text("settings.frozen"), w.html("settings.frozen.what", "time", w.moment(s.Frozen))}
+	case len(s.Enrolments) == 0 && s.RecoveryKey:
+		return stateView{"care", iconMark, w.text("settings.key"), w.html("settings.key.what")}
 	case len(s.Enrolments) == 0:
 		return stateView{"care", iconMark, w.text("settings.off"), w.html("settings.off.what")}
 	case allDisabled(s.Enrolments):

@@ -120,22 +120,22 @@ type recoveryKeyView struct {
 	Settings string
 }
 
-func (r *Renderer) fillRecoveryKey(f *frame, k RecoveryKey) error {
-	f.Title = f.words.text("key")
+func (r *Renderer) fillRecoveryKey(f *frame, k RecoveryKey) {
+	w := f.words
+	f.Title = w.text("key")
 	v := recoveryKeyView{
 		Key:     visible(k.Key),
 		Used:    k.Used,
 		Held:    k.Held,
 		Action:  formAction(k.Action),
 		Hidden:  k.Hidden,
-		Content: strings.ReplaceAll(f.words.text("key.content"), "{brand}", r.brand.Name),
+		Content: w.message("key.content").other.fill(map[string]string{"brand": w.brand}),
 	}
 	if !k.Now.IsZero() {
-		v.Made = f.words.html("key.made", "date", template.HTML(f.words.date(k.Now)))
+		v.Made = w.html("key.made", "date", w.day(k.Now))
 	}
 	if k.Used && k.Settings != "" {
 		v.Settings = localPath(k.Settings)
 	}
 	f.View = v
-	return nil
 }
