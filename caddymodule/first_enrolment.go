@@ -13,11 +13,8 @@ import (
 	"github.com/stepgate/stepgate/internal/gate"
 )
 
-// How old a session may be that binds a first factor in the mode `login`.
-const (
-	defaultLoginAge = 10 * time.Minute
-	maxLoginAge     = time.Hour
-)
+// maxLoginAge is how old a session may be that binds a first factor in the mode `login`.
+const maxLoginAge = time.Hour
 
 // FirstEnrolment says how a player gets a first factor for whom the site knows no
 // phone. Whoever has stolen such a player's session has as much to show as the
@@ -59,7 +56,7 @@ func (f *FirstEnrolment) config() (gate.FirstEnrolment, error) {
 		}
 	case gate.FirstEnrolmentLogin:
 		if c.For == 0 {
-			c.For = defaultLoginAge
+			c.For = gate.DefaultLoginAge
 		}
 		if c.For < time.Second || c.For > maxLoginAge {
 			return c, fmt.Errorf("first_enrolment login %v: write how old the login may be, 1s to 1h, such as 10m", c.For)
@@ -77,6 +74,11 @@ func (f *FirstEnrolment) config() (gate.FirstEnrolment, error) {
 // errNoLoginPage is a step_up where nobody could show a fresh login.
 var errNoLoginPage = errors.New("first_enrolment login asks for a fresh login, and this step_up does not know where players log in: " +
 	"write login_page and its path, such as login_page /login, or first_enrolment hold 24h in the global options")
+
+// errLoginUnseen is a step_up that cannot ask whose the session is that a login has just
+// given out.
+var errLoginUnseen = errors.New("first_enrolment login asks the site whose a session is that its login gave out, and identity placeholder knows only the " +
+	"request at hand: write identity upstream, or first_enrolment hold 24h or support in the global options")
 
 // needsLoginPage reports whether every step_up needs a login page.
 func (f *FirstEnrolment) needsLoginPage() bool {

@@ -40,6 +40,7 @@ func TestAFirstEnrolmentThatCannotWorkIsRefused(t *testing.T) {
 		{"support with a time", `{"brand":{"name":"x"},"first_enrolment":{"mode":"support","for":"1h"}}`, "", "leave the duration out"},
 		{"an unknown way to enrol", `{"brand":{"name":"x"},"first_enrolment":{"mode":"session"}}`, "", "write hold, login or support"},
 		{"a fresh login without a login page", `{"brand":{"name":"x"},"first_enrolment":{"mode":"login"}}`, handlerJSON(""), "write login_page"},
+		{"a fresh login that cannot be seen", `{"brand":{"name":"x"},"first_enrolment":{"mode":"login"}}`, handlerJSON(`,"login_page":"/login"`), "write identity upstream"},
 	} {
 		if err := validate(t, c.app, c.handler); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: validating = %v, want an error with %q", c.name, err, c.want)

@@ -104,6 +104,9 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 	if h.LoginPage == "" && app.FirstEnrolment.needsLoginPage() {
 		return errNoLoginPage
 	}
+	if _, ok := source.(*PlaceholderIdentity); ok && app.FirstEnrolment.needsLoginPage() {
+		return errLoginUnseen
+	}
 	h.warn(rules.Rules())
 	config := gate.Config{
 		Policy: rules, Identity: source, Backend: app.backend, Pages: app.pages,

@@ -96,7 +96,7 @@ func (g *Gate) try(r *http.Request, who *caller, ch *challenge.Challenge, given 
 	ctx, b, f := r.Context(), who.backend, given.factor
 	answer := account.Answer{
 		Challenge: ch.ID, Factor: f, Purpose: purposeOf(ch.Rules[0]), Code: given.code, Skew: g.skew,
-		Trust: given.trust && ch.Browser != "", Client: g.clientOf(r),
+		Trust: given.trust && mayTrust(ch, f), Client: g.clientOf(r),
 	}
 	if f != policy.RecoveryKey {
 		normal, ok := factor.NormalizeCode(given.code)
@@ -124,6 +124,12 @@ func (g *Gate) try(r *http.Request, who *caller, ch *challenge.Challenge, given 
 		}
 	}
 	return result, nil
+}
+
+// mayTrust reports whether a browser can be trusted after an answer: by a factor of the
+// account that its holder uses every day.
+func mayTrust(ch *challenge.Challenge, f policy.Factor) bool {
+	return ch.Enrolled && ch.Browser != "" && f != policy.RecoveryKey
 }
 
 // malformed is the result for what cannot be a code. It is compared with
@@ -366,7 +372,7 @@ func (g *Gate) showChallenge(w http.ResponseWriter, r *http.Request, who *caller
 	page := challengepages.Challenge{
 		ID: ch.ID, Action: g.target(r), Rule: ch.Rules[0], Factor: string(s.factor),
 		AttemptsLeft: left, Problem: s.problem, RetryAt: s.retryAt, Expires: ch.Expires, Held: ch.Held != nil, Now: now,
-		Help: g.helpURL(), Trust: s.factor != policy.RecoveryKey && ch.Enrolled && ch.Browser != "" && a.Device(ch.Browser) == nil,
+		Help: g.helpURL(), Trust: mayTrust(ch, s.factor) && a.Device(ch.Browser) == nil,
 	}
 	for _, d := range ch.Details {
 		page.Details = append(page.Details, challengepages.Detail(d))

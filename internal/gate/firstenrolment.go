@@ -51,9 +51,11 @@ func (c *Config) firstEnrolmentDefaults() error {
 			f.For = DefaultFirstEnrolmentHold
 		}
 	case FirstEnrolmentLogin:
-		if c.LoginPage == "" {
+		login, err := url.Parse(c.LoginPage)
+		if err != nil || login.Path == "" {
 			return errors.New("configuring gate: first_enrolment login: no login_page is named, so no login can be seen")
 		}
+		c.loginPath = login.Path
 		if f.For <= 0 {
 			f.For = DefaultLoginAge
 		}
@@ -87,9 +89,11 @@ func (g *Gate) firstFactor(r *http.Request, who *caller, no refusal) (prospect, 
 	return prospect{event: no.event, refusal: no}, nil
 }
 
-// loginKey is the counter that stands for as long as a session counts as just
-// logged in.
-func loginKey(who *caller) store.Key { return store.NewKey("login", who.binding()) }
+// loginKey is the counter that stands for as long as a session counts as just logged
+// in, to one account: a session that changes hands is not young for the next one.
+func loginKey(who *caller) store.Key {
+	return store.NewKey("login", who.binding()+"/"+string(who.id))
+}
 
 func (g *Gate) freshLogin(r *http.Request, who *caller) (bool, error) {
 	n, err := who.backend.Store.Add(r.Context(), loginKey(who), 0, g.FirstEnrolment.For)
@@ -99,11 +103,7 @@ func (g *Gate) freshLogin(r *http.Request, who *caller) (bool, error) {
 // isLogin reports whether a request may be a login at the site that has to be
 // watched.
 func (g *Gate) isLogin(r *http.Request) bool {
-	if g.FirstEnrolment.Mode != FirstEnrolmentLogin || r.Method != http.MethodPost {
-		return false
-	}
-	login, err := url.Parse(g.LoginPage)
-	return err == nil && r.URL.Path == login.Path
+	return g.loginPath != "" && r.Method == http.MethodPost && r.URL.Path == g.loginPath
 }
 
 // watchedLogin is the site behind a login that is watched.
@@ -113,9 +113,9 @@ type watchedLogin struct {
 }
 
 // Forward hands on a login and notes the session that comes of it. Only a
-// session that the answer sets anew counts, and only where nobody was logged in
-// before: a thief who has the site renew the session that they stole has shown no
-// password.
+// session that the answer sets anew counts, only if somebody is logged in with it, and
+// only where nobody was before: a thief who has the site renew the session that they
+// stole, or give them one of nobody's for later, has shown no password.
 func (n watchedLogin) Forward(w http.ResponseWriter, r *http.Request) error {
 	g := n.gate
 	before, found := g.Identity.Credential(r)
@@ -151,7 +151,15 @@ func (g *Gate) noteLogin(r *http.Request, c identity.Credential) error {
 		return err
 	}
 	who := &caller{backend: b, credential: c}
-	who.bound = know(who, r.Host, nil).bound
+	who.identity, err = g.Identity.Identify(r.Context(), r, c)
+	switch {
+	case errors.Is(err, identity.ErrAnonymous):
+		return nil // a login that failed
+	case err != nil:
+		return err
+	}
+	k := know(who, r.Host, nil)
+	who.id, who.bound = k.id, k.bound
 	_, err = b.Store.Add(r.Context(), loginKey(who), 1, g.FirstEnrolment.For)
 	return err
 }

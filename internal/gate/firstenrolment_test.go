@@ -14,7 +14,12 @@ import (
 // newLoginWorld is a world in which a first factor needs a fresh login.
 func newLoginWorld(t *testing.T) *world {
 	w := newWorld(t)
-	w.gate.FirstEnrolment = gate.FirstEnrolment{Mode: gate.FirstEnrolmentLogin, For: 10 * time.Minute}
+	c := w.gate.Config
+	c.FirstEnrolment = gate.FirstEnrolment{Mode: gate.FirstEnrolmentLogin, For: 10 * time.Minute}
+	var err error
+	if w.gate, err = gate.New(c); err != nil {
+		t.Fatal(err)
+	}
 	return w
 }
 
@@ -78,6 +83,13 @@ func TestInvariantI6AStolenSessionIsNotMadeYoung(t *testing.T) {
 			thief.get("/login")
 			thief.session = "dewi.2"
 		},
+		"a session of nobody's that somebody logs in with later": func(w *world, thief *browser) {
+			w.site.login = "eka.1"
+			thief.session = ""
+			thief.post("/login", "username", "eka", "password", "rahasia")
+			thief.session = "eka.1"
+			w.source.phones["eka"] = "" // only now the site takes it for hers
+		},
 		"a login of their own": func(w *world, thief *browser) {
 			other := w.browser("")
 			w.source.phones["mallory"] = ""
@@ -94,7 +106,7 @@ func TestInvariantI6AStolenSessionIsNotMadeYoung(t *testing.T) {
 			for _, action := range []string{"/totp", "/sms"} {
 				wantStatus(t, thief.post(security+action, challengepages.FieldPhone, "0812 0000 1111"), http.StatusForbidden)
 			}
-			if w.account("dewi").Setup != nil || w.phone.count() > 0 {
+			if w.account("dewi").Setup != nil || w.account("eka").Setup != nil || w.phone.count() > 0 {
 				t.Error("a set-up has begun")
 			}
 		})

@@ -72,6 +72,8 @@ type Config struct {
 	// know (invariant I6). Default: bound at once, with protected routes closed for 24
 	// hours.
 	FirstEnrolment FirstEnrolment
+	// loginPath is the path of LoginPage where logins are watched, else empty.
+	loginPath string
 	// PublicURL is scheme and host under which players reach the site, for the links
 	// in notices: "https://casino.example". Default: the host asked for, where TLS
 	// vouches for it; else notices have no link.

@@ -229,6 +229,7 @@ func (g *Gate) open(w http.ResponseWriter, r *http.Request, who *caller, ch *cha
 		who.knowBrowser(secret)
 		setCookie(w, r, cookieBrowser, secret, browserLifetime)
 	}
+	who.knowLane(opened.Account)
 	ch.ID, ch.Browser = opened.Pending.ID, opened.Pending.Browser
 	ch.Opened, ch.Expires = opened.Pending.Opened, opened.Pending.Expires
 	if ch.Factors[0] != policy.SMS || !mayAutoSend(r) {

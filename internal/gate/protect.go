@@ -45,6 +45,9 @@ type caller struct {
 	bound grant.Bound
 	// browserID is what browser returns, once it was asked for.
 	browserID *string
+	// lane keeps what is counted in a trusted browser apart, once the account was
+	// looked at.
+	lane *string
 	// proof is what speaks for a player without a factor who wants to bind one;
 	// provedPhone is the site's phone that was proved for it, if it was.
 	proof       account.Proof
@@ -73,6 +76,15 @@ func (c *caller) knowBrowser(secret string) {
 		id = browserHash(c.backend.Ring, secret)
 	}
 	c.browserID = &id
+}
+
+// knowLane learns from the account whether it trusts the caller's browser.
+func (c *caller) knowLane(a *account.Account) {
+	lane := ""
+	if d := a.Device(c.browser()); d != nil {
+		lane = "/trusted/" + d.ID
+	}
+	c.lane = &lane
 }
 
 // hasBrowser reports whether the caller is bound to a browser beside its

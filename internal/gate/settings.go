@@ -30,6 +30,9 @@ const (
 // by the same code (invariant I6).
 type action struct {
 	rule *policy.Rule
+	// typo reports that what was typed cannot be right, so that nobody looks for a code
+	// in vain; nil if nothing is typed.
+	typo func(g *Gate, form url.Values) bool
 	// show returns what the challenge page says of it beside its name.
 	show func(g *Gate, who *caller, a *account.Account, form url.Values) []challenge.Detail
 	do   func(g *Gate, w http.ResponseWriter, r *http.Request, who *caller, c account.Change, form url.Values) error
@@ -40,7 +43,7 @@ type action struct {
 func newActions() map[string]*action {
 	actions := map[string]*action{
 		"totp":         {rule: settingsRule("totp", unenrolledFirst), do: (*Gate).beginTOTP},
-		"sms":          {rule: settingsRule("sms", unenrolledFirst), do: (*Gate).beginSMS, show: (*Gate).showNumber},
+		"sms":          {rule: settingsRule("sms", unenrolledFirst), do: (*Gate).beginSMS, show: (*Gate).showNumber, typo: (*Gate).numberTypo},
 		"remove":       {rule: settingsRule("remove", policy.UnenrolledEnrol), do: (*Gate).removeAuthenticator, show: (*Gate).showAuthenticator},
 		"off":          {rule: settingsRule("off", policy.UnenrolledEnrol), do: (*Gate).switchOff},
 		"recovery-key": {rule: settingsRule("recovery_key", policy.UnenrolledEnrol), do: (*Gate).issueRecoveryKey},
@@ -96,6 +99,9 @@ func (g *Gate) serveSettings(w http.ResponseWriter, r *http.Request, o own, path
 	form, ok := readForm(r)
 	if !ok || !isURLEncoded(r) {
 		return g.page(w, r, o, http.StatusBadRequest, challengepages.Outcome{Kind: challengepages.OutcomeInvalidForm, Link: g.settingsURL()})
+	}
+	if act != nil && act.typo != nil && act.typo(g, form) {
+		step = (*Gate).showTypo
 	}
 	if step != nil {
 		return g.settingsStep(w, r, o, form, step)

@@ -232,3 +232,30 @@ func TestInvariantI6ADisabledPhoneIsNoWayAroundIt(t *testing.T) {
 		t.Error("a set-up has begun")
 	}
 }
+
+// Whoever mistypes a number is told at once, and not after a code.
+func TestAMistypedNumberIsSaidBeforeTheChallenge(t *testing.T) {
+	w := newWorld(t)
+	w.enrolSMS("budi")
+	b := w.browser("budi")
+	b.get("/account/security")
+	sent := w.phone.count()
+	res := b.post(security+"/sms", challengepages.FieldPhone, "0812 345")
+	wantStatus(t, res, http.StatusUnprocessableEntity)
+	if page := text(t, res); !strings.Contains(page, `value="0812 345"`) || w.phone.count() != sent {
+		t.Errorf("%d codes were sent, and the page keeps what was typed: %v", w.phone.count()-sent, strings.Contains(page, "0812 345"))
+	}
+	wantStatus(t, w.browser("").post(security+"/sms", challengepages.FieldPhone, "0812 345"), http.StatusSeeOther) // to the login
+}
+
+// The page offers it to players with a factor only; so does the gate.
+func TestNobodyWithoutAFactorTrustsABrowser(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser("agus")
+	id := challengeID(t, text(t, b.withdraw("1")))
+	wantStatus(t, b.post(withdraw, challengepages.FieldChallenge, id, challengepages.FieldAction, challengepages.ActionAnswer,
+		challengepages.FieldFactor, "sms", challengepages.FieldCode, w.phone.last(t).Code, challengepages.FieldTrust, "1"), http.StatusOK)
+	if n := len(w.account("agus").Devices); n != 0 {
+		t.Errorf("%d browsers are trusted", n)
+	}
+}

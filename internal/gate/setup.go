@@ -34,9 +34,8 @@ func (g *Gate) beginSMS(w http.ResponseWriter, r *http.Request, who *caller, c a
 	}
 	phone, err := g.Numbering.Parse(wantedNumber(who, form))
 	if err != nil {
-		return g.showSettings(w, r, who, settingsShown{
-			status: http.StatusUnprocessableEntity, problem: challengepages.ProblemPhone, typed: form.Get(challengepages.FieldPhone),
-		})
+		// What the site knows is no number that gets codes.
+		return g.showTypo(w, r, who, form)
 	}
 	if c.Proof == account.ProofPhone && who.provedPhone == phone {
 		// The code that opened this very change went to this very number.
@@ -51,6 +50,20 @@ func (g *Gate) beginSMS(w http.ResponseWriter, r *http.Request, who *caller, c a
 		return g.changeFailed(w, r, who, err)
 	}
 	return g.deliverSetup(w, r, who, send)
+}
+
+// numberTypo reports a number that was typed and gets no codes.
+func (g *Gate) numberTypo(form url.Values) bool {
+	typed := strings.TrimSpace(form.Get(challengepages.FieldPhone))
+	_, err := g.Numbering.Parse(typed)
+	return typed != "" && err != nil
+}
+
+// showTypo shows the security page again, with what was typed.
+func (g *Gate) showTypo(w http.ResponseWriter, r *http.Request, who *caller, form url.Values) error {
+	return g.showSettings(w, r, who, settingsShown{
+		status: http.StatusUnprocessableEntity, problem: challengepages.ProblemPhone, typed: form.Get(challengepages.FieldPhone),
+	})
 }
 
 // resendSetup sends the code of a set-up once more, if that may be now.

@@ -117,14 +117,14 @@ func (g *Gate) withinLimits(r *http.Request, who *caller, to sms.Number) (bool, 
 	e164 := to.E164()
 	// What is asked for in a trusted browser is counted apart: whoever uses up a
 	// player's codes elsewhere does not leave the player without.
-	a, err := who.backend.Accounts.Get(r.Context(), who.id)
-	if err != nil {
-		return false, err
+	if who.lane == nil {
+		a, err := who.backend.Accounts.Get(r.Context(), who.id)
+		if err != nil {
+			return false, err
+		}
+		who.knowLane(a)
 	}
-	lane := ""
-	if d := a.Device(who.browser()); d != nil {
-		lane = "/trusted/" + d.ID
-	}
+	lane := *who.lane
 	whom := map[SMSScope]string{
 		SMSPerNumber:  e164 + lane,
 		SMSPerAccount: string(who.id) + lane,
