@@ -77,6 +77,8 @@ func servePlayers(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case errors.Is(err, gate.ErrUnknownAct):
 		return apiError(http.StatusBadRequest, err)
+	case errors.Is(err, gate.ErrNothingToDo):
+		return apiError(http.StatusConflict, gate.ErrNothingToDo)
 	case errors.Is(err, gate.ErrUnknownPlayer):
 		return apiError(http.StatusNotFound, err)
 	case err != nil:
@@ -119,7 +121,9 @@ func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: s
 
 // support returns what acts for players, on behalf of an agent.
 func (a *App) support(by string) *gate.Support {
-	s := &gate.Support{Sender: a.sender, Pages: a.pages, Observe: func(e audit.Event) {
+	s := &gate.Support{Sender: a.sender, Pages: a.pages, NoticeURL: a.noticeURL(), Failed: func(err error) {
+		a.logger.Error("telling a player what support has done", zap.Error(err))
+	}, Observe: func(e audit.Event) {
 		counters.of(eventLabels{e.Name, e.Rule, factorLabel(e.Factor)}).Inc()
 		a.audit.Info("step-up", append(eventFields(e), zap.String("by", by))...)
 	}}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -81,6 +82,9 @@ type App struct {
 
 	firstEnrolment gate.FirstEnrolment
 	webhook        *notify.Webhook
+
+	// sites are what the links of notices begin with, for each site.
+	sites []string
 
 	ctx     caddy.Context
 	keys    ringPlace
@@ -162,6 +166,23 @@ func (a *App) loadStore(ctx caddy.Context) error {
 	a.store = opener
 	a.storeID = caddy.GetModuleID(mod) + ":" + opener.Key()
 	return nil
+}
+
+// meetSite learns from a step_up what the links of its notices begin with; empty where
+// that is not known. Handlers are provisioned one after the other.
+func (a *App) meetSite(noticeURL string) {
+	if !slices.Contains(a.sites, noticeURL) {
+		a.sites = append(a.sites, noticeURL)
+	}
+}
+
+// noticeURL is what the links of support's notices begin with: that of the one site
+// there is. Which of several a player belongs to nobody knows.
+func (a *App) noticeURL() string {
+	if len(a.sites) != 1 {
+		return ""
+	}
+	return a.sites[0]
 }
 
 // Start opens the store and the key ring. Its error aborts the load of the

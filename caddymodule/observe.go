@@ -103,9 +103,9 @@ func (a *App) observe(r *http.Request, e audit.Event) {
 	}
 }
 
-// failed reports why a request was answered 503.
+// failed reports why a request was answered 503, or a player was not told.
 func (a *App) failed(r *http.Request, err error) {
-	a.logger.Error("a protected request was answered 503", zap.String("client_ip", clientIP(r)), zap.Error(err))
+	a.logger.Error("what a protected request depends on failed", zap.String("client_ip", clientIP(r)), zap.Error(err))
 }
 
 // eventFields returns the fields of an event that are set.

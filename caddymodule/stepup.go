@@ -124,8 +124,11 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 	if app.webhook != nil {
 		config.Notify = app.webhook.Send
 	}
-	h.gate, err = gate.New(config)
-	return err
+	if h.gate, err = gate.New(config); err != nil {
+		return err
+	}
+	app.meetSite(h.gate.NoticeURL())
+	return nil
 }
 
 // warn tells what weakens the gate on purpose.

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -30,19 +31,26 @@ const (
 // SupportActs are all of them.
 var SupportActs = []SupportAct{SupportLift, SupportUnlock, SupportReset}
 
-// Support does an act for a player. It ends all grants, begins the holds that rules
-// have after support, and is noted and told like any other change.
-func (b *Book) Support(ctx context.Context, id ID, act SupportAct) (Alert, error) {
+// ErrNothingToDo says that there is no freeze to lift, or nothing to unlock.
+var ErrNothingToDo = errors.New("nothing to do for the player")
+
+// Support does an act for a player, and returns the account as it is then. It ends all
+// grants, begins the holds that rules have after support, and is noted and told like any
+// other change.
+func (b *Book) Support(ctx context.Context, id ID, act SupportAct) (*Account, Alert, error) {
 	if !slices.Contains(SupportActs, act) {
-		return Alert{}, fmt.Errorf("doing %q for a player: want lift, unlock or reset", string(act))
+		return nil, Alert{}, fmt.Errorf("doing %q for a player: want lift, unlock or reset", string(act))
 	}
-	return b.change(ctx, id, "acting for support", func(a *Account, d drawn) ([]audit.Event, Kind, error) {
+	var after *Account
+	alert, err := b.change(ctx, id, "acting for support", func(a *Account, d drawn) ([]audit.Event, Kind, error) {
+		after = a
 		events := []audit.Event{{Name: audit.AccountSupported, Reason: string(act)}, {Name: audit.AccountGrantsRevoked}}
+		var done []audit.Event
 		switch act {
 		case SupportLift:
-			events = append(events, a.thaw()...)
+			done = a.thaw()
 		case SupportUnlock:
-			events = append(events, a.unlock("support")...)
+			done = a.unlock("support")
 		case SupportReset:
 			for _, e := range a.Enrolments {
 				events = append(events, audit.Event{Name: audit.EnrolmentRemoved, Factor: string(e.Factor), Reason: "support"})
@@ -51,8 +59,16 @@ func (b *Book) Support(ctx context.Context, id ID, act SupportAct) (Alert, error
 			a.Recovered, a.HeldUntil = time.Time{}, time.Time{}
 			clear(a.Failures)
 		}
+		if act != SupportReset && len(done) == 0 {
+			return nil, "", ErrNothingToDo
+		}
+		events = append(events, done...)
 		a.Changed[policy.CauseSupport] = d.at
 		a.revoke()
 		return events, KindSupport, nil
 	}, Change{})
+	if err != nil {
+		return nil, Alert{}, err
+	}
+	return after, alert, nil
 }

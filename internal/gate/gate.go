@@ -96,8 +96,9 @@ type Config struct {
 	Original func(r *http.Request) *url.URL
 	// Observe is told of everything that happens to a request. It must be quick.
 	Observe func(r *http.Request, e audit.Event)
-	// Failed is told of each error for which a request was answered 503. The errors
-	// name what could not be asked, and no player. It must be quick.
+	// Failed is told of each error of what the gate depends on: the request was answered
+	// 503, or a player was not told of a change. The errors name what could not be asked,
+	// and no player. It must be quick.
 	Failed func(r *http.Request, err error)
 	// Now and Rand are the clock and the source of randomness. Default time.Now and
 	// crypto/rand.Reader.

@@ -8,12 +8,23 @@ import (
 	"github.com/stepgate/stepgate/challengepages"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
-	"github.com/stepgate/stepgate/internal/notify"
 	"github.com/stepgate/stepgate/sms"
 )
 
 // noticePath is where the links of notices lead, short because an SMS carries them.
 const noticePath = "/n/"
+
+// noticeURL is what the link of a notice begins with, before its token.
+func noticeURL(publicURL, prefix string) string { return publicURL + prefix + noticePath }
+
+// NoticeURL returns what the links of this gate's notices begin with where its
+// PublicURL is set, else empty. Support's notices use it, which belong to no request.
+func (g *Gate) NoticeURL() string {
+	if g.PublicURL == "" {
+		return ""
+	}
+	return noticeURL(g.PublicURL, g.Prefix)
+}
 
 // tell tells the player of what has just happened, on every channel but the one that
 // was used: the account's phones, the phone that the site knows, and whatever the
@@ -25,61 +36,27 @@ func (g *Gate) tell(w http.ResponseWriter, r *http.Request, who *caller, alerts 
 	}
 	// Failing to flush means that the client is gone.
 	_ = http.NewResponseController(w).Flush()
-	ctx := context.WithoutCancel(r.Context())
+	t := teller{
+		backend: who.backend, sender: g.Sender, timeout: g.SMSTimeout, pages: g.Pages, notify: g.Notify,
+		observe: func(e audit.Event) { g.observe(r, e) }, failed: func(err error) { g.Failed(r, err) },
+	}
 	for _, alert := range alerts {
 		link := ""
 		if base := g.publicURL(r); base != "" {
-			link = base + g.Prefix + noticePath + alert.Token
+			link = noticeURL(base, g.Prefix) + alert.Token
 		}
-		told := false
-		for _, phone := range g.noticePhones(who, alert) {
-			told = g.tellPhone(ctx, r, who, phone, alert, link) || told
-		}
-		if g.Notify != nil {
-			told = g.tellOperator(ctx, r, who, alert, link) || told
-		}
-		if !told {
-			g.observe(r, audit.Event{Name: audit.AccountNotNotified, Subject: string(who.id), Reason: string(alert.Kind)})
-		}
+		t.tell(context.WithoutCancel(r.Context()), who.identity, alert, g.noticePhones(who, alert), link)
 	}
 }
 
 // noticePhones returns who gets the SMS of an alert.
 func (g *Gate) noticePhones(who *caller, alert account.Alert) []sms.Number {
-	if g.Sender == nil {
-		return nil
-	}
 	phones := slices.Clone(alert.Phones)
 	if known, err := g.Numbering.Parse(who.identity.Phone); err == nil {
 		phones = append(phones, known)
 	}
 	slices.Sort(phones)
 	return slices.DeleteFunc(slices.Compact(phones), func(n sms.Number) bool { return n == alert.Except })
-}
-
-func (g *Gate) tellPhone(ctx context.Context, r *http.Request, who *caller, phone sms.Number, alert account.Alert, link string) bool {
-	event := audit.Event{Name: audit.AccountNotNotified, Subject: string(who.id), Factor: "sms", Reason: string(alert.Kind)}
-	defer func() { g.observe(r, event) }()
-	n := noticeSender{backend: who.backend, sender: g.Sender, timeout: g.SMSTimeout, pages: g.Pages}
-	if !n.send(ctx, phone, alert, link) {
-		return false
-	}
-	event.Name = audit.AccountNotified
-	return true
-}
-
-func (g *Gate) tellOperator(ctx context.Context, r *http.Request, who *caller, alert account.Alert, link string) bool {
-	event := audit.Event{Name: audit.AccountNotified, Subject: string(who.id), Factor: "operator", Reason: string(alert.Kind)}
-	err := g.Notify(ctx, notify.Notice{
-		ID: noticeRef(who.backend, alert, ""), At: alert.At, Kind: string(alert.Kind),
-		Subject: who.identity.Subject, Login: who.identity.Login, Email: who.identity.Email, Link: link,
-	})
-	if err != nil {
-		g.Failed(r, err)
-		event.Name = audit.AccountNotNotified
-	}
-	g.observe(r, event)
-	return err == nil
 }
 
 // serveNotice answers the link of a notice. Opening it only asks: programs that look

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stepgate/stepgate/challengepages"
+	"github.com/stepgate/stepgate/identity"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/notify"
@@ -20,6 +21,8 @@ const SupportShow = "show"
 
 // Errors of Support.Do, on which callers branch.
 var (
+	// ErrNothingToDo says that the account is not frozen, or has nothing disabled.
+	ErrNothingToDo = account.ErrNothingToDo
 	// ErrUnknownPlayer says that nothing is known of the subject.
 	ErrUnknownPlayer = errors.New("nothing is known of this player")
 	// ErrUnknownAct says that there is no such act.
@@ -36,8 +39,12 @@ type Support struct {
 	Pages *challengepages.Renderer
 	// Notify hands a notice to the operator, as in Config.
 	Notify func(ctx context.Context, n notify.Notice) error
-	// Observe is told of what happened. Required.
+	// NoticeURL is what the links of notices begin with, before their token; empty
+	// where no one site is known, and then notices have none.
+	NoticeURL string
+	// Observe is told of what happened, Failed of what could not be told. Required.
 	Observe func(e audit.Event)
+	Failed  func(err error)
 }
 
 // Player is what a support agent sees of a player. It has no secret, no key and no
@@ -82,9 +89,8 @@ type PlayerActivity struct {
 	At   time.Time `json:"at"`
 }
 
-// Do does an act for a subject and returns the state after it. An error is
-// ErrUnknownAct, ErrUnknownPlayer, or one of the store. A change is made once Do
-// has told Observe of it, whether or not the state can be read afterwards.
+// Do does an act for a subject and returns the state after it. An error is one of
+// those above, or the store's; then nothing was changed.
 func (s *Support) Do(ctx context.Context, b *Backend, subject, act string) (*Player, error) {
 	change := account.SupportAct(act)
 	if act != SupportShow && !slices.Contains(account.SupportActs, change) {
@@ -100,42 +106,22 @@ func (s *Support) Do(ctx context.Context, b *Backend, subject, act string) (*Pla
 	case act == SupportShow:
 		return playerView(id, a), nil
 	}
-	alert, err := b.Accounts.Support(ctx, id, change)
+	a, alert, err := b.Accounts.Support(ctx, id, change)
 	if err != nil {
 		return nil, err
 	}
 	s.Observe(audit.Event{Name: audit.AccountSupported, At: alert.At, Subject: string(id), Reason: act})
-	s.tell(context.WithoutCancel(ctx), b, subject, alert)
-	if a, err = b.Accounts.Get(ctx, id); err != nil {
-		return nil, err
+	link := ""
+	if s.NoticeURL != "" {
+		link = s.NoticeURL + alert.Token
 	}
+	t := teller{
+		backend: b, sender: s.Sender, timeout: cmp.Or(s.SMSTimeout, DefaultSMSTimeout), pages: s.Pages, notify: s.Notify,
+		observe: s.Observe, failed: s.Failed,
+	}
+	// The agent may give up waiting; the player is told all the same.
+	t.tell(context.WithoutCancel(ctx), identity.Identity{Subject: subject}, alert, alert.Phones, link)
 	return playerView(id, a), nil
-}
-
-// tell tells the phones of an alert and the operator, without a link: no request says
-// where the site is.
-func (s *Support) tell(ctx context.Context, b *Backend, subject string, alert account.Alert) {
-	id, told := b.Accounts.ID(subject), false
-	observe := func(ok bool, by string) {
-		event := audit.Event{Name: audit.AccountNotNotified, At: alert.At, Subject: string(id), Factor: by, Reason: string(alert.Kind)}
-		if ok {
-			event.Name, told = audit.AccountNotified, true
-		}
-		s.Observe(event)
-	}
-	if s.Sender != nil {
-		sender := noticeSender{backend: b, sender: s.Sender, timeout: cmp.Or(s.SMSTimeout, DefaultSMSTimeout), pages: s.Pages}
-		for _, phone := range alert.Phones {
-			observe(sender.send(ctx, phone, alert, ""), string(policy.SMS))
-		}
-	}
-	if s.Notify != nil {
-		err := s.Notify(ctx, notify.Notice{ID: noticeRef(b, alert, ""), At: alert.At, Kind: string(alert.Kind), Subject: subject})
-		observe(err == nil, "operator")
-	}
-	if !told {
-		observe(false, "")
-	}
 }
 
 // everMet reports whether anything was ever kept of the account.
