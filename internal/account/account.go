@@ -92,6 +92,8 @@ type Enrolment struct {
 	// Phone is where SMS codes go, in E.164.
 	Phone sms.Number `json:"phone,omitempty"`
 	Since time.Time  `json:"since"`
+	// Root is when that began on which its binding rests; see freeze.go.
+	Root time.Time `json:"root"`
 	// Used is when it last answered.
 	Used time.Time `json:"used"`
 	// LastStep is the last TOTP step that was used, at binding or later.
@@ -128,8 +130,9 @@ type Setup struct {
 	Browser string    `json:"browser"`
 	Expires time.Time `json:"expires"`
 	Wrong   int       `json:"wrong,omitempty"`
-	// Proof is what was shown when it began.
-	Proof Proof `json:"proof,omitempty"`
+	// Proof is what was shown when it began, Root as in Change.
+	Proof Proof     `json:"proof,omitempty"`
+	Root  time.Time `json:"root"`
 }
 
 // Recovery is the account's unused recovery key.
@@ -137,6 +140,8 @@ type Recovery struct {
 	// MAC is the keyed hash of the key.
 	MAC   []byte    `json:"mac"`
 	Since time.Time `json:"since"`
+	// Root as in Enrolment.
+	Root time.Time `json:"root"`
 	// Saved tells that the player has said that it is kept.
 	Saved bool `json:"saved,omitempty"`
 }

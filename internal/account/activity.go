@@ -94,8 +94,9 @@ type Alert struct {
 }
 
 // alert prepares what the player is to be told of, and keeps what its link needs.
-func (a *Account) alert(id ID, kind Kind, d drawn, now time.Time) Alert {
-	out := Alert{Kind: kind, At: now, Token: d.token(id)}
+// root is when that began on which what the alert tells of rests.
+func (a *Account) alert(id ID, kind Kind, d drawn, root time.Time) Alert {
+	out := Alert{Kind: kind, At: d.at, Token: d.token(id)}
 	for _, e := range a.Enrolments {
 		if e.Phone != "" && a.counts(e.Since) {
 			out.Phones = append(out.Phones, e.Phone)
@@ -111,6 +112,6 @@ func (a *Account) alert(id ID, kind Kind, d drawn, now time.Time) Alert {
 		i := slices.IndexFunc(a.Notices, like)
 		a.Notices = slices.Delete(a.Notices, i, i+1)
 	}
-	a.Notices = append(a.Notices, Notice{Nonce: d.nonce, Kind: kind, At: now})
+	a.Notices = append(a.Notices, Notice{Nonce: d.nonce, Kind: kind, At: d.at, Root: earlier(d.at, root)})
 	return out
 }

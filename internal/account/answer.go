@@ -64,6 +64,8 @@ type Result struct {
 	RetryAt time.Time
 	// Epoch is the account's now, with Right: what the challenge opens lives in it.
 	Epoch uint64
+	// Root goes with Right, for the Change that is made under this answer.
+	Root time.Time
 	// RecoveryKey is the new recovery key that replaces the one just used, in
 	// groups, to be shown once; empty unless the factor was the recovery key.
 	RecoveryKey string
@@ -92,13 +94,13 @@ func (b *Book) Answer(ctx context.Context, id ID, in Answer) (Result, error) {
 			return nil, errUnchanged
 		}
 		event := audit.Event{Challenge: p.ID, Rule: p.Rules, Factor: string(in.Factor)}
-		verdict := b.check(id, a, in, now)
+		verdict, root := b.check(id, a, in, now)
 		switch verdict {
 		case Right:
 			event.Name = audit.ChallengePassed
 			a.dropPending(p.ID)
 			var events []audit.Event
-			out, events = b.passed(id, a, in, asker, d)
+			out, events = b.passed(id, a, in, asker, d, root)
 			return append([]audit.Event{event}, events...), nil
 		case Wrong, Used:
 			events, kind := a.spend(in.Factor, asker, now)
@@ -112,7 +114,7 @@ func (b *Book) Answer(ctx context.Context, id ID, in Answer) (Result, error) {
 			}
 			if kind != "" {
 				a.note(kind, in.Client, asker.Browser, now)
-				out.Alerts = []Alert{a.alert(id, kind, d, now)}
+				out.Alerts = []Alert{a.alert(id, kind, d, time.Time{})}
 			}
 			return append([]audit.Event{event}, events...), nil
 		default:
@@ -126,10 +128,11 @@ func (b *Book) Answer(ctx context.Context, id ID, in Answer) (Result, error) {
 	return out, nil
 }
 
-// passed does what follows a right answer, which check has consumed.
-func (b *Book) passed(id ID, a *Account, in Answer, asker Asker, d drawn) (Result, []audit.Event) {
+// passed does what follows a right answer, which check has consumed. root is that of
+// the factor.
+func (b *Book) passed(id ID, a *Account, in Answer, asker Asker, d drawn, root time.Time) (Result, []audit.Event) {
 	now := d.at
-	out := Result{Verdict: Right}
+	out := Result{Verdict: Right, Root: root}
 	var events []audit.Event
 	kind := KindPassed
 	spent := a.spent(asker.Browser)[in.Factor]
@@ -140,12 +143,14 @@ func (b *Book) passed(id ID, a *Account, in Answer, asker Asker, d drawn) (Resul
 		// Whoever lost the other factors may have lost more: everything that was opened
 		// before ends, and the challenge goes on in the new epoch.
 		kind = KindKeyUsed
-		since := a.Recovery.Since
-		out.RecoveryKey = b.issue(id, a, d)
+		old := *a.Recovery
+		// Whoever objects to what is done with the key objects to its being used.
+		out.Root = earlier(now, root)
+		out.RecoveryKey = b.issue(id, a, d, out.Root)
 		if a.Frozen != nil {
 			// Only a key from before the change that was objected to gets here, and the one
 			// in its place goes to the same hands: it must lift the freeze as well.
-			a.Recovery.Since = since
+			a.Recovery.Since, a.Recovery.Root = old.Since, old.Root
 		}
 		a.Recovered, a.Changed[policy.CauseRecovery] = now, now
 		a.revoke()
@@ -160,14 +165,15 @@ func (b *Book) passed(id ID, a *Account, in Answer, asker Asker, d drawn) (Resul
 	}
 	a.note(kind, in.Client, asker.Browser, now)
 	if kind != KindPassed {
-		out.Alerts = []Alert{a.alert(id, kind, d, now)}
+		out.Alerts = []Alert{a.alert(id, kind, d, root)}
 	}
 	out.Epoch = a.Epoch
 	return out, events
 }
 
-// check compares the code and, where it is right, marks it as used in a.
-func (b *Book) check(id ID, a *Account, in Answer, now time.Time) Verdict {
+// check compares the code and, where it is right, marks it as used in a. root is that of
+// the factor that has it.
+func (b *Book) check(id ID, a *Account, in Answer, now time.Time) (v Verdict, root time.Time) {
 	switch in.Factor {
 	case policy.TOTP:
 		return a.checkTOTP(in, now)
@@ -176,38 +182,38 @@ func (b *Book) check(id ID, a *Account, in Answer, now time.Time) Verdict {
 		// Without one the code went to the phone that the site knows, which answers only
 		// while there is no factor (invariant I6).
 		if e == nil && (a.Enrolled() || a.Frozen != nil) || e != nil && !a.counts(e.Since) {
-			return Unusable
+			return Unusable, root
 		}
 		// The code belongs to the challenge: dropping the challenge consumes it.
 		if in.Expected == "" || !factor.VerifySMSCode(in.Expected, in.Code) {
-			return Wrong
+			return Wrong, root
 		}
 		if e != nil {
-			e.Used = now
+			e.Used, root = now, young(e.Since, e.Root, now)
 		}
-		return Right
+		return Right, root
 	case policy.RecoveryKey:
 		if !a.has(policy.RecoveryKey) {
-			return Unusable
+			return Unusable, root
 		}
 		key, err := factor.ParseRecoveryKey(in.Code)
 		if err != nil || subtle.ConstantTimeCompare(b.recoveryMAC(id, key), a.Recovery.MAC) != 1 {
-			return Wrong
+			return Wrong, root
 		}
-		return Right
+		return Right, young(a.Recovery.Since, a.Recovery.Root, now)
 	default:
-		return Unusable
+		return Unusable, root
 	}
 }
 
 // checkTOTP compares the code with those of all authenticators, in the same time
 // whichever has it. A wrong one has failed at every one of them, so they share their
 // budget.
-func (a *Account) checkTOTP(in Answer, now time.Time) Verdict {
+func (a *Account) checkTOTP(in Answer, now time.Time) (verdict Verdict, root time.Time) {
 	if !a.has(policy.TOTP) {
-		return Unusable
+		return Unusable, root
 	}
-	verdict := Wrong
+	verdict = Wrong
 	for i := range a.Enrolments {
 		e := &a.Enrolments[i]
 		if e.Factor != policy.TOTP || !a.counts(e.Since) {
@@ -218,12 +224,12 @@ func (a *Account) checkTOTP(in Answer, now time.Time) Verdict {
 		case result == factor.Right:
 			// Wherever it is right it is used up, or it would pass once at each.
 			e.LastStep, e.Used = step, now
-			verdict = Right
+			verdict, root = Right, earlier(young(e.Since, e.Root, now), root)
 		case result == factor.Used && verdict == Wrong:
 			verdict = Used
 		}
 	}
-	return verdict
+	return verdict, root
 }
 
 // recoveryMAC is the keyed hash under which a recovery key is kept. It covers

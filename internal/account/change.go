@@ -38,6 +38,8 @@ type Change struct {
 	// Proof is what was shown for this change, while the account was in Epoch.
 	Proof Proof
 	Epoch uint64
+	// Root is what the answer said that showed it ([Result]).
+	Root time.Time
 	// Hold is how long a cooling-off time lasts that follows a binding for which
 	// nothing but the session spoke.
 	Hold time.Duration
@@ -118,7 +120,7 @@ func (b *Book) told(id ID, a *Account, before []Enrolment, kind Kind, c Change, 
 	a.note(kind, c.Client, c.Browser, now)
 	after := a.Enrolments
 	a.Enrolments = before
-	out := a.alert(id, kind, d, now)
+	out := a.alert(id, kind, d, c.Root)
 	a.Enrolments = after
 	return out
 }
@@ -171,7 +173,7 @@ func (b *Book) IssueRecoveryKey(ctx context.Context, id ID, c Change) (string, A
 		if a.Frozen != nil || !c.current(a) {
 			return nil, "", ErrNotProved
 		}
-		key = b.issue(id, a, d)
+		key = b.issue(id, a, d, earlier(d.at, c.Root))
 		a.clear(policy.RecoveryKey)
 		return []audit.Event{{Name: audit.RecoveryKeyIssued}}, KindKeyMade, nil
 	}, c)
@@ -182,8 +184,8 @@ func (b *Book) IssueRecoveryKey(ctx context.Context, id ID, c Change) (string, A
 }
 
 // issue gives the account a new recovery key and returns its text.
-func (b *Book) issue(id ID, a *Account, d drawn) string {
-	a.Recovery = &Recovery{MAC: b.recoveryMAC(id, d.key), Since: d.at}
+func (b *Book) issue(id ID, a *Account, d drawn, root time.Time) string {
+	a.Recovery = &Recovery{MAC: b.recoveryMAC(id, d.key), Since: d.at, Root: root}
 	return d.key.Text()
 }
 

@@ -199,7 +199,7 @@ func TestInvariantI6BindingAPhoneReplacesEveryAuthenticator(t *testing.T) {
 	done := w.bound(send.Setup, send.Code)
 	w.reopen()
 	a := w.account()
-	want := []account.Enrolment{{ID: a.Enrolments[0].ID, Name: "phone", Factor: policy.SMS, Phone: phone, Since: w.clock.now()}}
+	want := []account.Enrolment{{ID: a.Enrolments[0].ID, Name: "phone", Factor: policy.SMS, Phone: phone, Since: w.clock.now(), Root: w.clock.now(), Used: w.clock.now()}}
 	if diff := cmp.Diff(want, a.Enrolments); diff != "" {
 		t.Errorf("enrolments differ (-want +got):\n%s", diff)
 	}
@@ -209,8 +209,8 @@ func TestInvariantI6BindingAPhoneReplacesEveryAuthenticator(t *testing.T) {
 	if w.failures(policy.RecoveryKey) != 1 || w.failures(policy.TOTP) != 1 {
 		t.Errorf("failures = %v, want what was spent on the factors that were not bound anew", a.Failures)
 	}
-	if done.Kind != account.KindSwitchedSMS || done.RecoveryKey != "" {
-		t.Errorf("Confirm() = %s, recovery key %v, want a switch that leaves the key", done.Kind, done.RecoveryKey != "")
+	if done.Alert.Kind != account.KindSwitchedSMS || done.RecoveryKey != "" {
+		t.Errorf("Confirm() = %s, recovery key %v, want a switch that leaves the key", done.Alert.Kind, done.RecoveryKey != "")
 	}
 	w.want(account.Answer{Challenge: open, Factor: policy.TOTP, Code: w.totp(secret, 0)}, account.Gone)
 	w.want(account.Answer{Challenge: w.challenge(), Factor: policy.TOTP, Code: w.totp(secret, 0)}, account.Unusable)

@@ -31,7 +31,7 @@ func (d *drive) once(p *person, what string, s showing, want error, do func(b *a
 			d.bad("%s was made twice under one showing, or: %v", what, other.err)
 		}
 	}
-	d.tell(outs[0].Alert)
+	d.tell(s.root, outs[0].Alert)
 	return true
 }
 
@@ -67,8 +67,8 @@ func (d *drive) issueKey(p *person) {
 	s := d.showingOf(p)
 	key, alert, err := d.book().IssueRecoveryKey(ctx, d.id, d.change(p, s))
 	if d.wantErr(p, "issue key", s, err, d.permitted(s, false)) {
-		d.learn(p, key, d.at)
-		d.tell(alert)
+		d.learn(p, key, d.at, first(d.at, s.root))
+		d.tell(s.root, alert)
 	}
 	if err := d.book().KeepRecoveryKey(ctx, d.id); err != nil {
 		d.bad("KeepRecoveryKey() = %v", err)
@@ -79,7 +79,7 @@ func (d *drive) unlock(p *person) {
 	s := d.showingOf(p)
 	alert, err := d.book().Unlock(ctx, d.id, d.change(p, s))
 	if d.wantErr(p, "unlock", s, err, d.permitted(s, false)) {
-		d.tell(alert)
+		d.tell(s.root, alert)
 	}
 }
 
@@ -87,7 +87,7 @@ func (d *drive) forget(p *person) {
 	s := d.showingOf(p)
 	alert, err := d.book().ForgetDevice(ctx, d.id, d.change(p, s), pick(d, d.people).browser)
 	if d.wantErr(p, "forget", s, err, d.permitted(s, false)) {
-		d.tell(alert)
+		d.tell(s.root, alert)
 	}
 }
 
@@ -143,8 +143,8 @@ func (d *drive) freeze(p *person) {
 	}
 	l := m.links[token]
 	l.used = true
-	if !m.frozen || l.at.Before(m.event) {
-		m.event = l.at
+	if !m.frozen || l.root.Before(m.event) {
+		m.event = l.root
 	}
 	m.frozen = true
 	m.end()

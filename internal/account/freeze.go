@@ -31,14 +31,42 @@ type Notice struct {
 	Nonce []byte    `json:"nonce"`
 	Kind  Kind      `json:"kind"`
 	At    time.Time `json:"at"`
+	// Root is At, or when that began on which it rests; see below.
+	Root time.Time `json:"root"`
 }
 
 // Freeze says that the account was frozen by the link of a notice.
 type Freeze struct {
 	At time.Time `json:"at"`
-	// Event is when that happened which the player says was not them. What was bound
-	// from then on does not lift the freeze.
+	// Event is when that began which the player says was not them. What was bound from
+	// then on does not lift the freeze.
 	Event time.Time `json:"event"`
+}
+
+// # Roots
+//
+// A thief who has added an authenticator can remove the owner's with it. The owner may
+// follow the link of that second change alone, and the authenticator of the first must
+// not lift the freeze. So each factor, key and notice carries a root: when that began on
+// which it rests. What was done under a factor that is younger than a notice lives has
+// the factor's root, and not its own instant; a factor that has stood longer without an
+// objection is its holder's.
+
+// young returns the root of a factor, or the zero time if it has stood long enough.
+func young(since, root, now time.Time) time.Time {
+	if now.Sub(since) >= NoticeLifetime {
+		return time.Time{}
+	}
+	return root
+}
+
+// earlier returns the earlier of two instants, of which each may be the zero time for
+// none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // counts reports whether a factor of that age answers anything now, and its phone is
@@ -134,7 +162,7 @@ func (b *Book) Freeze(ctx context.Context, token string, c Client) (id ID, ok bo
 		if ok = i >= 0; !ok {
 			return nil, errUnchanged
 		}
-		event := a.Notices[i].At
+		event := a.Notices[i].Root
 		a.Notices = slices.Delete(a.Notices, i, i+1)
 		if a.Frozen == nil {
 			a.Frozen = &Freeze{At: now, Event: event}

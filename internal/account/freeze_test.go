@@ -333,3 +333,53 @@ func TestInvariantI6WhatAChangeBindsIsNotOlderThanItsNotice(t *testing.T) {
 		t.Error("the phone that was bound by the change lifts the freeze that is about it")
 	}
 }
+
+// The thief has seen one code: they add an authenticator, and remove the owner's with it
+// the next day. The owner follows the link of what came last. Were only what was bound
+// from then on out of the question, the thief's own authenticator would lift the freeze.
+func TestInvariantI6AChainOfChangesDoesNotLiftTheFreezeThatIsAboutItsEnd(t *testing.T) {
+	w := newWorld(t)
+	secret, key := w.enrolTOTP()
+	w.clock.add(account.NoticeLifetime)
+	answered := func(f policy.Factor, code string) account.Change {
+		id := w.challenge()
+		r := w.want(account.Answer{Challenge: id, Factor: f, Purpose: account.ForSettings, Code: code, Skew: 1}, account.Right)
+		c := w.proved()
+		c.Root = r.Root
+		return c
+	}
+	theirs := w.beginTOTP(answered(policy.TOTP, w.totp(secret, 0)))
+	if done := w.confirm(theirs, w.totp(theirs.Secret, 0)); done.Verdict != account.Right {
+		t.Fatalf("adding an authenticator: %d", done.Verdict)
+	}
+	w.clock.add(24 * time.Hour)
+	alert, err := w.book.Remove(t.Context(), w.id, answered(policy.TOTP, w.totp(theirs.Secret, 0)), w.account().Enrolments[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.freeze(alert.Token)
+	if got := w.account().Usable([]policy.Factor{policy.TOTP, policy.RecoveryKey}, account.Asker{}); len(got) != 1 || got[0] != policy.RecoveryKey {
+		t.Fatalf("the freeze is lifted by %v, want by the owner's key alone", got)
+	}
+	if _, err := w.book.Lift(t.Context(), w.id, answered(policy.RecoveryKey, key)); err != nil || len(w.account().Enrolments) != 0 {
+		t.Errorf("Lift() = %v, leaves %d authenticators", err, len(w.account().Enrolments))
+	}
+}
+
+// A stolen recovery key is used, and a phone set up with the one in its place.
+func TestInvariantI6WhatTheRecoveryKeyBoundDoesNotLiftTheFreezeAboutIt(t *testing.T) {
+	w := newWorld(t)
+	_, key := w.enrolTOTP()
+	w.clock.add(account.NoticeLifetime)
+	id := w.challenge()
+	used := w.want(account.Answer{Challenge: id, Factor: policy.RecoveryKey, Purpose: account.ForSettings, Code: key}, account.Right)
+	c := w.under(account.ProofRecovery)
+	c.Root = used.Root
+	w.clock.add(time.Minute)
+	s := w.beginTOTP(c)
+	done := w.confirm(s, w.totp(s.Secret, 0))
+	w.freeze(done.Alert.Token)
+	if a := w.account(); a.Liftable() {
+		t.Error("what the thief bound, or the key that they were given, lifts the freeze")
+	}
+}

@@ -330,7 +330,7 @@ func TestInvariantI7AKillDuringARecoveryUsesTheKeyOnce(t *testing.T) {
 			if err == nil {
 				right++
 				var moved bool
-				if _, _, moved, err = challenges.Pass(t.Context(), id, policy.RecoveryKey, r.Epoch, true); moved && err == nil {
+				if _, _, moved, err = challenges.Pass(t.Context(), id, challenge.Passing{By: policy.RecoveryKey, Epoch: r.Epoch}, true); moved && err == nil {
 					passed++
 				}
 			}
@@ -344,7 +344,7 @@ func TestInvariantI7AKillDuringARecoveryUsesTheKeyOnce(t *testing.T) {
 					right++
 				}
 			}
-			c, _, moved, err := w.challenges.Pass(t.Context(), id, policy.RecoveryKey, 99, true)
+			c, _, moved, err := w.challenges.Pass(t.Context(), id, challenge.Passing{By: policy.RecoveryKey, Epoch: 99}, true)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -34,6 +34,7 @@ type showing struct {
 	grade      account.Proof
 	generation uint64
 	phone      sms.Number
+	root       time.Time
 }
 
 // credential is a factor that is bound in the model.
@@ -44,7 +45,8 @@ type credential struct {
 	text   string // the secret in base32
 	phone  sms.Number
 	since  time.Time
-	last   int64 // the newest step that was used
+	root   time.Time // when that began on which it rests, zero for what stands by itself
+	last   int64     // the newest step that was used
 	holder *person
 }
 
@@ -88,6 +90,7 @@ type begun struct {
 	credential
 	setup      string
 	grade      account.Proof
+	root       time.Time
 	generation uint64
 	by         *person
 	expires    time.Time
@@ -98,8 +101,26 @@ type begun struct {
 
 // link is what a one-time link can do.
 type link struct {
-	at   time.Time
-	used bool
+	at, root time.Time
+	used     bool
+}
+
+// rests is the root of what is done now under a factor: that of the factor, as long as
+// its holder may still object to it.
+func rests(since, root, now time.Time) time.Time {
+	if now.Before(since.Add(7 * 24 * time.Hour)) {
+		return root
+	}
+	return time.Time{}
+}
+
+// first is the first of some instants, without those that are none.
+func first(of ...time.Time) time.Time {
+	of = slices.DeleteFunc(of, time.Time.IsZero)
+	if len(of) == 0 {
+		return time.Time{}
+	}
+	return slices.MinFunc(of, time.Time.Compare)
 }
 
 // model is the account as it must be.
@@ -107,6 +128,7 @@ type model struct {
 	bound      []credential
 	key        string // the recovery key, empty if there is none
 	keySince   time.Time
+	keyRoot    time.Time
 	keyMAC     []byte // as the account keeps it; nil until it is seen
 	frozen     bool
 	event      time.Time // what the freeze is about
@@ -155,7 +177,7 @@ func (m *model) mayBind(s showing) bool {
 
 // right decides whether an answer shows a factor, and of which grade. It uses up what
 // was shown.
-func (m *model) right(c asked, f policy.Factor, code string, now time.Time) (ok bool, grade account.Proof) {
+func (m *model) right(c asked, f policy.Factor, code string, now time.Time) (ok bool, grade account.Proof, root time.Time) {
 	switch f {
 	case policy.TOTP:
 		for i := range m.bound {
@@ -164,28 +186,34 @@ func (m *model) right(c asked, f policy.Factor, code string, now time.Time) (ok 
 				continue
 			}
 			if step := b.match(code, now); step > b.last {
-				b.last, ok = step, true
+				b.last, ok, root = step, true, first(root, rests(b.since, b.root, now))
 			}
 		}
-		return ok, account.ProofFactor
+		return ok, account.ProofFactor, root
 	case policy.SMS:
 		if c.code == "" || code != c.code {
-			return false, ""
+			return false, "", root
 		}
 		if !c.enrolled {
-			return !m.guarded() && !m.frozen, account.ProofPhone
+			return !m.guarded() && !m.frozen, account.ProofPhone, root
 		}
-		return len(m.bound) == 1 && m.bound[0].phone == c.phone && m.counts(m.bound[0].since), account.ProofFactor
+		if len(m.bound) != 1 || m.bound[0].phone != c.phone {
+			return false, "", root
+		}
+		return m.counts(m.bound[0].since), account.ProofFactor, rests(m.bound[0].since, m.bound[0].root, now)
 	case policy.RecoveryKey:
-		return m.key != "" && code == m.key && m.counts(m.keySince), account.ProofRecovery
+		return m.key != "" && code == m.key && m.counts(m.keySince), account.ProofRecovery, rests(m.keySince, m.keyRoot, now)
 	default:
-		return false, ""
+		return false, "", root
 	}
 }
 
 // bind binds a factor under what was shown.
-func (m *model) bind(c credential, grade account.Proof, now time.Time) {
+func (m *model) bind(c credential, grade account.Proof, root, now time.Time) {
 	c.since = now
+	if grade != account.ProofPhone {
+		c.root = first(now, root)
+	}
 	if c.factor == policy.TOTP && grade != account.ProofRecovery {
 		m.bound = slices.DeleteFunc(m.bound, func(old credential) bool { return old.factor == policy.SMS })
 	} else {

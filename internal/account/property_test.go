@@ -268,8 +268,9 @@ func (d *drive) act(p *person) {
 func (d *drive) tick(p *person) {
 	steps := []time.Duration{time.Second, 20 * time.Second, 31 * time.Second, 2 * time.Minute, 6 * time.Minute, 20 * time.Minute, 2 * time.Hour}
 	by := pick(d, steps)
-	if d.one(40) {
-		by = time.Duration(1+d.IntN(8)) * 24 * time.Hour
+	if d.one(12) {
+		// Long enough for a factor to have stood without an objection.
+		by = time.Duration(1+d.IntN(10)) * 24 * time.Hour
 	}
 	d.at = d.at.Add(by)
 	d.note(p, "waits %s", by)
@@ -298,14 +299,14 @@ func (d *drive) showingOf(p *person) showing {
 }
 
 func (d *drive) change(p *person, s showing) account.Change {
-	return account.Change{Binding: p.session, Browser: p.browser, Proof: s.grade, Epoch: s.generation, Hold: time.Hour}
+	return account.Change{Binding: p.session, Browser: p.browser, Proof: s.grade, Epoch: s.generation, Root: s.root, Hold: time.Hour}
 }
 
 // tell gives the link of an alert to whom it goes: the owner, whose e-mail the site
-// knows, and whoever holds a phone that is told.
-func (d *drive) tell(alerts ...account.Alert) {
+// knows, and whoever holds a phone that is told. What it tells of rests on root.
+func (d *drive) tell(root time.Time, alerts ...account.Alert) {
 	for _, alert := range alerts {
-		d.model.links[alert.Token] = &link{at: alert.At}
+		d.model.links[alert.Token] = &link{at: alert.At, root: first(alert.At, root)}
 		for i, p := range d.people {
 			if i == 0 || slices.ContainsFunc(alert.Phones, func(n sms.Number) bool { return slices.Contains(p.phones, n) }) {
 				p.links = kept(p.links, alert.Token)
@@ -315,11 +316,11 @@ func (d *drive) tell(alerts ...account.Alert) {
 }
 
 // learn keeps a new recovery key.
-func (d *drive) learn(p *person, key string, since time.Time) {
+func (d *drive) learn(p *person, key string, since, root time.Time) {
 	if key == "" {
 		d.bad("no new recovery key was given")
 	}
-	d.model.key, d.model.keySince, d.model.keyMAC = key, since, nil
+	d.model.key, d.model.keySince, d.model.keyRoot, d.model.keyMAC = key, since, root, nil
 	p.keys = kept(p.keys, key)
 }
 

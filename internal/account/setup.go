@@ -105,7 +105,7 @@ func (b *Book) begin(ctx context.Context, id ID, c Change, s Setup) (*Setup, err
 	if s.ID, err = newID(b.rand); err != nil {
 		return nil, err
 	}
-	s.Binding, s.Browser, s.Proof = c.Binding, c.Browser, c.Proof
+	s.Binding, s.Browser, s.Proof, s.Root = c.Binding, c.Browser, c.Proof, c.Root
 	s.Expires = b.now().Add(SetupLifetime)
 	err = b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
 		if !c.mayBind(a) {
@@ -143,8 +143,7 @@ type Bound struct {
 	// RecoveryKey is the account's new recovery key, to be shown once; empty where it
 	// had one, which stays.
 	RecoveryKey string
-	// Kind and Alert tell what was done, with Right.
-	Kind  Kind
+	// Alert tells what was done, with Right.
 	Alert Alert
 }
 
@@ -170,7 +169,7 @@ func (b *Book) Confirm(ctx context.Context, id ID, c Change, setup, code, name s
 		}
 		c := c
 		// A set-up ends with its epoch, so what was proved for it still is.
-		c.Proof, c.Epoch = s.Proof, a.Epoch
+		c.Proof, c.Epoch, c.Root = s.Proof, a.Epoch, s.Root
 		if !c.mayBind(a) {
 			return nil, ErrNotProved
 		}
@@ -274,13 +273,18 @@ func (b *Book) bind(id ID, a *Account, c Change, e Enrolment, d drawn) (Bound, [
 		events = append(events, audit.Event{Name: audit.EnrolmentRemoved, Factor: string(old.Factor), Reason: "replaced"})
 		return true
 	})
+	e.Used = e.Since // its first code
+	if c.Proof != ProofPhone {
+		// The phone that the site knows rests on nothing that was done here.
+		e.Root = earlier(e.Since, c.Root)
+	}
 	a.Enrolments = append(a.Enrolments, e)
-	out := Bound{Verdict: Right, Kind: kindOf(before, e)}
+	out := Bound{Verdict: Right}
 	events = append(events,
 		audit.Event{Name: audit.EnrolmentBound, Factor: string(e.Factor), Reason: string(c.Proof)},
 		audit.Event{Name: audit.AccountGrantsRevoked})
 	if a.Recovery == nil {
-		out.RecoveryKey = b.issue(id, a, d)
+		out.RecoveryKey = b.issue(id, a, d, e.Root)
 		a.clear(policy.RecoveryKey)
 		events = append(events, audit.Event{Name: audit.RecoveryKeyIssued})
 	}
@@ -298,7 +302,7 @@ func (b *Book) bind(id ID, a *Account, c Change, e Enrolment, d drawn) (Bound, [
 		a.HeldUntil = e.Since.Add(c.Hold)
 		events = append(events, audit.Event{Name: audit.AccountHeld, Reason: string(policy.CauseFirstEnrolment)})
 	}
-	out.Alert = b.told(id, a, before, out.Kind, c, d)
+	out.Alert = b.told(id, a, before, kindOf(before, e), c, d)
 	out.Alert.Except = e.Phone
 	return out, events, nil
 }

@@ -290,8 +290,8 @@ func TestInvariantI6ConfirmingReplacesTheOldFactorInOneWrite(t *testing.T) {
 
 	// One event batch stands for one write: what is in it happened together.
 	events := len(w.events())
-	if done := w.bound(s, w.totp(s.Secret, 0)); done.Kind != account.KindSwitchedTOTP || done.RecoveryKey != "" {
-		t.Errorf("Confirm() = %s, new recovery key %v, want a switch that leaves the key", done.Kind, done.RecoveryKey != "")
+	if done := w.bound(s, w.totp(s.Secret, 0)); done.Alert.Kind != account.KindSwitchedTOTP || done.RecoveryKey != "" {
+		t.Errorf("Confirm() = %s, new recovery key %v, want a switch that leaves the key", done.Alert.Kind, done.RecoveryKey != "")
 	}
 	w.reopen()
 	record, err := w.store.Get(t.Context(), store.NewKey("account", string(w.id)))

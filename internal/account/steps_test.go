@@ -84,7 +84,7 @@ func (d *drive) answer(p *person) {
 		Expected: c.code, Skew: 1, Trust: d.one(6),
 	}
 	before := slices.Clone(m.bound)
-	ok, grade := m.right(c, f, in.Code, d.at)
+	ok, grade, root := m.right(c, f, in.Code, d.at)
 	results := copies(d, d.times(), func(b *account.Book) account.Result {
 		r, err := b.Answer(ctx, d.id, in)
 		if err != nil {
@@ -95,7 +95,11 @@ func (d *drive) answer(p *person) {
 	rights := slices.DeleteFunc(slices.Clone(results), func(r account.Result) bool { return r.Verdict != account.Right })
 	d.note(p, "answers %s by %s with %q: %v, right %d times", c.id, f, in.Code, ok, len(rights))
 	for _, r := range results {
-		d.tell(r.Alerts...)
+		if r.Verdict == account.Right {
+			d.tell(root, r.Alerts...)
+		} else {
+			d.tell(time.Time{}, r.Alerts...)
+		}
 	}
 	if len(rights) == 0 {
 		m.bound = before
@@ -107,28 +111,33 @@ func (d *drive) answer(p *person) {
 	if !ok || len(rights) > 1 || c.generation != m.generation || !d.at.Before(c.expires) {
 		d.bad("right %d times; by the model %v, in generation %d of %d", len(rights), ok, c.generation, m.generation)
 	}
-	d.passed(p, c, f, grade, in.Code, rights[0])
+	d.passed(p, c, f, showing{grade: grade, phone: c.phone, root: root}, in.Code, rights[0])
 }
 
 // passed does what follows a right answer.
-func (d *drive) passed(p *person, c asked, f policy.Factor, grade account.Proof, code string, r account.Result) {
+func (d *drive) passed(p *person, c asked, f policy.Factor, s showing, code string, r account.Result) {
 	m := &d.model
 	for _, q := range d.people {
 		q.seen = kept(q.seen, code) // whoever looks over a shoulder
 	}
 	if f == policy.RecoveryKey {
-		since := d.at
+		s.root = first(d.at, s.root) // the use itself can be objected to
+		since, root := d.at, s.root
 		if m.frozen {
-			since = m.keySince
+			since, root = m.keySince, m.keyRoot
 		}
-		d.learn(p, r.RecoveryKey, since)
+		d.learn(p, r.RecoveryKey, since, root)
 		m.end()
 	}
 	if r.Epoch != m.generation {
 		d.bad("Answer() in epoch %d, want %d", r.Epoch, m.generation)
 	}
-	p.shown = kept(p.shown, showing{grade: grade, generation: m.generation, phone: c.phone})
-	if grade == account.ProofPhone {
+	s.generation = m.generation
+	p.shown = kept(p.shown, s)
+	if !r.Root.Equal(s.root) {
+		d.bad("Answer() rests on %v, want %v", r.Root, s.root)
+	}
+	if s.grade == account.ProofPhone {
 		d.done(p, "answer registered_phone")
 		return
 	}
@@ -169,7 +178,7 @@ func (d *drive) begin(p *person) {
 	case m.full(f, s.grade):
 		want = account.ErrFull
 	}
-	b := &begun{grade: s.grade, generation: m.generation, by: p, expires: d.at.Add(account.SetupLifetime), from: d.at}
+	b := &begun{grade: s.grade, root: s.root, generation: m.generation, by: p, expires: d.at.Add(account.SetupLifetime), from: d.at}
 	if f == policy.TOTP {
 		setup, err := d.book().BeginTOTP(ctx, d.id, d.change(p, s))
 		if !d.wantErr(p, "begin totp", s, err, want) {
@@ -288,16 +297,16 @@ type confirmation struct {
 func (d *drive) bind(p *person, b *begun, step int64, out account.Bound) {
 	c := b.credential
 	c.last = step
-	d.model.bind(c, b.grade, d.at)
+	d.model.bind(c, b.grade, b.root, d.at)
 	d.firstKey(p, out.RecoveryKey)
-	d.tell(out.Alert)
+	d.tell(b.root, out.Alert)
 	d.done(p, "confirm "+string(c.factor))
 }
 
 // firstKey keeps the recovery key that comes with a binding where there was none.
 func (d *drive) firstKey(p *person, key string) {
 	if d.model.key == "" {
-		d.learn(p, key, d.at)
+		d.learn(p, key, d.at, d.model.bound[len(d.model.bound)-1].root)
 	} else if key != "" {
 		d.bad("a binding gave a new recovery key, and there was one")
 	}
@@ -315,8 +324,8 @@ func (d *drive) bindPhone(p *person) {
 	}
 	out, err := d.book().BindPhone(ctx, d.id, d.change(p, s), s.phone)
 	if d.wantErr(p, "bind phone", s, err, want) {
-		m.bind(newCredential(policy.SMS, nil, s.phone, p), s.grade, d.at)
+		m.bind(newCredential(policy.SMS, nil, s.phone, p), s.grade, s.root, d.at)
 		d.firstKey(p, out.RecoveryKey)
-		d.tell(out.Alert)
+		d.tell(s.root, out.Alert)
 	}
 }

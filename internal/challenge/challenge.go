@@ -104,6 +104,8 @@ type Challenge struct {
 	// PassedBy is the factor that passed it.
 	PassedBy policy.Factor `json:"passed_by,omitempty"`
 	PassedAt time.Time     `json:"passed_at"`
+	// Root is what the account said of the factor, for changes under this challenge.
+	Root time.Time `json:"root"`
 
 	// Phone is where SMS codes go. Enrolled tells that it is a factor of the
 	// account; otherwise it is the phone that the site knows.

@@ -160,7 +160,7 @@ func (w *world) each(id string) map[string]error {
 	_, errs["Get"] = w.book.Get(ctx, id)
 	_, errs["ReserveSend"] = w.book.ReserveSend(ctx, id, true)
 	_, errs["MarkNotSent"] = w.book.MarkNotSent(ctx, id)
-	_, _, _, errs["Pass"] = w.book.Pass(ctx, id, policy.SMS, 0, true)
+	_, _, _, errs["Pass"] = w.book.Pass(ctx, id, challenge.Passing{By: policy.SMS, Epoch: 0}, true)
 	_, _, _, errs["Take"] = w.book.Take(ctx, id)
 	_, errs["End"] = w.book.End(ctx, id, challenge.Cancelled)
 	_, errs["Ensure"] = w.book.Ensure(ctx, c)

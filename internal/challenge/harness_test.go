@@ -157,7 +157,7 @@ func (w *world) wantState(id string, want challenge.State) {
 
 func (w *world) pass(id string, release bool) (*held.Request, bool) {
 	w.Helper()
-	_, request, moved, err := w.book.Pass(w.Context(), id, policy.SMS, 0, release)
+	_, request, moved, err := w.book.Pass(w.Context(), id, challenge.Passing{By: policy.SMS, Epoch: 0}, release)
 	if err != nil {
 		w.Fatal(err)
 	}

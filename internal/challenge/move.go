@@ -105,11 +105,20 @@ func (b *Book) MarkNotSent(ctx context.Context, id string) (*Challenge, error) {
 	})
 }
 
+// Passing is what the account says of a right answer.
+type Passing struct {
+	By policy.Factor
+	// Epoch is the account's, in which what the challenge opens lives.
+	Epoch uint64
+	// Root goes with changes of factors under the challenge.
+	Root time.Time
+}
+
 // Pass moves a pending challenge to passed, after the account has said that the
-// answer is right and is in the given epoch. release moves it on to released in the
+// answer is right. release moves it on to released in the
 // same step and gives back what it held. It reports whether it was this call that
 // moved it.
-func (b *Book) Pass(ctx context.Context, id string, by policy.Factor, epoch uint64, release bool) (c *Challenge, request *held.Request, moved bool, err error) {
+func (b *Book) Pass(ctx context.Context, id string, p Passing, release bool) (c *Challenge, request *held.Request, moved bool, err error) {
 	c, err = b.update(ctx, id, func(c *Challenge) (*Challenge, error) {
 		moved, request = false, nil
 		if c == nil {
@@ -120,7 +129,7 @@ func (b *Book) Pass(ctx context.Context, id string, by policy.Factor, epoch uint
 			return c, errUnchanged
 		}
 		moved = true
-		c.Moved, c.PassedBy, c.PassedAt, c.Epoch = Passed, by, now, epoch
+		c.Moved, c.PassedBy, c.PassedAt, c.Epoch, c.Root = Passed, p.By, now, p.Epoch, p.Root
 		if release {
 			c.Moved, request, c.Held = Released, c.Held, nil
 		}

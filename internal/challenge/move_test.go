@@ -37,11 +37,11 @@ func (w *world) in(state challenge.State) *challenge.Challenge {
 // A move returns whether it moved, and what left the challenge by it.
 var moves = map[string]func(w *world, id string) (bool, *held.Request, error){
 	"pass": func(w *world, id string) (bool, *held.Request, error) {
-		_, request, moved, err := w.book.Pass(w.Context(), id, policy.SMS, 0, false)
+		_, request, moved, err := w.book.Pass(w.Context(), id, challenge.Passing{By: policy.SMS, Epoch: 0}, false)
 		return moved, request, err
 	},
 	"pass and release": func(w *world, id string) (bool, *held.Request, error) {
-		_, request, moved, err := w.book.Pass(w.Context(), id, policy.SMS, 0, true)
+		_, request, moved, err := w.book.Pass(w.Context(), id, challenge.Passing{By: policy.SMS, Epoch: 0}, true)
 		return moved, request, err
 	},
 	"take": func(w *world, id string) (bool, *held.Request, error) {
@@ -139,11 +139,11 @@ func TestPassingNotesByWhatAndWhen(t *testing.T) {
 	w := newWorld(t)
 	c := w.pending()
 	w.clock.add(challenge.Lifetime - 1)
-	got, _, moved, err := w.book.Pass(t.Context(), c.ID, policy.RecoveryKey, 0, false)
+	got, _, moved, err := w.book.Pass(t.Context(), c.ID, challenge.Passing{By: policy.RecoveryKey, Epoch: 0}, false)
 	if err != nil || !moved || got.PassedBy != policy.RecoveryKey || !got.PassedAt.Equal(w.clock.now()) {
 		t.Errorf("Pass() = by %q at %s, %v, %v", got.PassedBy, got.PassedAt, moved, err)
 	}
-	got, _, moved, err = w.book.Pass(t.Context(), c.ID, policy.SMS, 0, true)
+	got, _, moved, err = w.book.Pass(t.Context(), c.ID, challenge.Passing{By: policy.SMS, Epoch: 0}, true)
 	if err != nil || moved || got.PassedBy != policy.RecoveryKey {
 		t.Errorf("a second Pass() = by %q, %v, %v, want that of the first", got.PassedBy, moved, err)
 	}
@@ -175,7 +175,7 @@ func TestInvariantI4FiftyAtOnceReleaseAHeldRequestOnce(t *testing.T) {
 		w := w.on(t)
 		c, l := w.pending(), new(leaving)
 		atOnce(50, func(i int) {
-			_, request, moved, err := nodes[i%2].Pass(t.Context(), c.ID, policy.SMS, 0, true)
+			_, request, moved, err := nodes[i%2].Pass(t.Context(), c.ID, challenge.Passing{By: policy.SMS, Epoch: 0}, true)
 			l.count(t, request, moved, err)
 		})
 		if l.moved.Load() != 1 || l.requests.Load() != 1 {
@@ -203,7 +203,7 @@ func TestInvariantI4FiftyAtOnceReleaseAHeldRequestOnce(t *testing.T) {
 				l.count(t, request, moved, err)
 				return
 			}
-			_, request, _, err := nodes[i%2].Pass(t.Context(), c.ID, policy.SMS, 0, i%3 == 1)
+			_, request, _, err := nodes[i%2].Pass(t.Context(), c.ID, challenge.Passing{By: policy.SMS, Epoch: 0}, i%3 == 1)
 			l.count(t, request, false, err)
 		})
 		_, request, moved, err := w.book.Take(t.Context(), c.ID) // if every take came before the pass
@@ -255,11 +255,11 @@ func TestInvariantI4ARestartReleasesNothingAgain(t *testing.T) {
 func TestInvariantI9PassingWritesTheEpochInWhichItHappened(t *testing.T) {
 	w := newWorld(t)
 	c := w.pending()
-	got, _, moved, err := w.book.Pass(t.Context(), c.ID, policy.RecoveryKey, c.Epoch+1, false)
+	got, _, moved, err := w.book.Pass(t.Context(), c.ID, challenge.Passing{By: policy.RecoveryKey, Epoch: c.Epoch + 1}, false)
 	if err != nil || !moved || got.Epoch != c.Epoch+1 {
 		t.Fatalf("Pass() = epoch %d, %v, %v, want %d", got.Epoch, moved, err, c.Epoch+1)
 	}
-	if _, _, moved, err := w.book.Pass(t.Context(), c.ID, policy.SMS, c.Epoch+9, false); moved || err != nil {
+	if _, _, moved, err := w.book.Pass(t.Context(), c.ID, challenge.Passing{By: policy.SMS, Epoch: c.Epoch + 9}, false); moved || err != nil {
 		t.Errorf("a second Pass() moved: %v, %v", moved, err)
 	}
 	w.reopen()

@@ -205,7 +205,7 @@ func (g *Gate) passPage(w http.ResponseWriter, r *http.Request, who *caller, ch 
 	// A new recovery key is shown before anything else, or it would be lost.
 	showKey := result.RecoveryKey != ""
 	goesOn := ch.Held != nil || ch.Return != ""
-	ch, request, moved, err := who.backend.Challenges.Pass(r.Context(), ch.ID, f, result.Epoch, goesOn && !showKey)
+	ch, request, moved, err := who.backend.Challenges.Pass(r.Context(), ch.ID, challenge.Passing{By: f, Epoch: result.Epoch, Root: result.Root}, goesOn && !showKey)
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}

@@ -135,7 +135,7 @@ func (g *Gate) answerAPI(w http.ResponseWriter, r *http.Request, who *caller, ch
 }
 
 func (g *Gate) passAPI(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, f policy.Factor, result account.Result) error {
-	ch, _, moved, err := who.backend.Challenges.Pass(r.Context(), ch.ID, f, result.Epoch, false)
+	ch, _, moved, err := who.backend.Challenges.Pass(r.Context(), ch.ID, challenge.Passing{By: f, Epoch: result.Epoch, Root: result.Root}, false)
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}

@@ -157,6 +157,7 @@ func TestTheLinkOfANoticeFreezesUntilAnOldFactorLiftsIt(t *testing.T) {
 	w := newNoticeWorld(t)
 	w.source.phones["sari"] = "+6281298765432"
 	secret, _ := w.enrolTOTP("sari")
+	w.clock.add(account.NoticeLifetime) // it is sari's without doubt
 	thief := w.browser("sari")
 	// The thief has seen a code and adds an authenticator of their own.
 	page := text(t, thief.settle("/totp", "totp", w.totp(secret)))
@@ -206,7 +207,7 @@ func TestTheLinkOfANoticeFreezesUntilAnOldFactorLiftsIt(t *testing.T) {
 func TestAFreezeWithoutAnOldFactorIsForSupport(t *testing.T) {
 	w := newNoticeWorld(t)
 	w.enrolSMS("budi")
-	w.clock.add(time.Hour)
+	w.clock.add(account.NoticeLifetime)
 	thief := w.browser("budi")
 	thief.changeNumber()
 	owner := w.browser("")
@@ -321,4 +322,25 @@ func TestACodeOfTheClientsOwnTimeIsWrong(t *testing.T) {
 	b.header.Set("Date", w.clock.now().UTC().Format(http.TimeFormat))
 	w.clock.add(time.Hour)
 	wantStatus(t, b.answer("/statement", id, "totp", old), http.StatusUnprocessableEntity)
+}
+
+// The thief adds an authenticator and removes the owner's with it; the owner follows the
+// link of the second change. What the challenge said of the thief's authenticator has to
+// reach the change for that (package account has the rule).
+func TestInvariantI6TheLinkOfASecondChangeClosesTheFirstOut(t *testing.T) {
+	w := newNoticeWorld(t)
+	secret, _ := w.enrolTOTP("sari")
+	w.clock.add(account.NoticeLifetime)
+	thief := w.browser("sari")
+	page := text(t, thief.settle("/totp", "totp", w.totp(secret)))
+	w.clock.add(30 * time.Second)
+	wantStatus(t, thief.confirmTOTP(page), http.StatusSeeOther)
+	owners, theirs := w.account("sari").Enrolments[0], w.account("sari").Enrolments[1]
+	res := thief.settle("/remove", "totp", w.totp(theirs.Secret), challengepages.FieldEnrolment, owners.ID)
+	wantStatus(t, res, http.StatusSeeOther)
+	w.clock.add(30 * time.Second)
+	wantStatus(t, w.browser("").post(w.link("+6281298765432")), http.StatusOK)
+	if a := w.account("sari"); len(a.Usable([]policy.Factor{policy.TOTP}, account.Asker{})) > 0 || !a.Liftable() {
+		t.Error("the thief's authenticator lifts the freeze, or the owner's key does not")
+	}
 }

@@ -135,7 +135,7 @@ func (g *Gate) settingsPass(act *action, form url.Values) pass {
 		c := g.changeBy(r, who)
 		c.Proof = who.proof
 		if passed != nil {
-			c.Proof, c.Epoch, who.provedPhone = proofOf(passed), passed.Epoch, passed.Phone
+			c.Proof, c.Epoch, c.Root, who.provedPhone = proofOf(passed), passed.Epoch, passed.Root, passed.Phone
 		}
 		return act.do(g, w, r, who, c, form)
 	}
