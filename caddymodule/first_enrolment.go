@@ -23,7 +23,8 @@ type FirstEnrolment struct {
 	// What is asked for. `hold`: nothing, the factor is bound at once, but protected
 	// routes stay closed for the time of For. `login`: a session that came from the
 	// site's own login through this gateway within For, which whoever stole a session
-	// cannot show without the password; every step_up then needs `login_page`.
+	// cannot show without the password; every step_up then needs `login_page` and an
+	// identity source that can ask whose a new session is, such as `upstream`.
 	// `support`: the help of a support agent, and nobody enrols alone. Default: hold.
 	Mode gate.FirstEnrolmentMode `json:"mode,omitempty"`
 
