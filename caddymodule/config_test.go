@@ -49,7 +49,9 @@ func validateLogging(t *testing.T, app, handler, dir string) error {
 const (
 	plainApp      = `{"brand":{"name":"Example Casino"}}`
 	plainIdentity = `"identity":{"module":"placeholder","subject":"{http.auth.user.id}"}`
-	smsApp        = `{"brand":{"name":"Example Casino"},"sms":{"senders":[{"module":"console"}]}}`
+	// askingIdentity sees a login of the site.
+	askingIdentity = `"identity":{"module":"upstream","url":"http://127.0.0.1:9/me","cookie":"sid","subject":"id"}`
+	smsApp         = `{"brand":{"name":"Example Casino"},"sms":{"senders":[{"module":"console"}]}}`
 )
 
 func handlerJSON(more string) string {
@@ -113,7 +115,7 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 		"sms only, with sms":        {smsApp, rule(`,"factors":["sms"]`)},
 		"registered phone with sms": {smsApp, rule(`,"unenrolled":"registered_phone"`)},
 		"holds of several times":    {plainApp, rule(`,"holds":[{"for":"24h","after":["recovery","support"]},{"for":"3d","after":["factor_change"]}]`)},
-		"a fresh login":             {`{"brand":{"name":"x"},"first_enrolment":{"mode":"login"}}`, handlerJSON(`,"login_page":"/login"`)},
+		"a fresh login":             {`{"brand":{"name":"x"},"first_enrolment":{"mode":"login"}}`, `{"handler":"step_up",` + askingIdentity + `,"login_page":"/login"}`},
 		"a public URL":              {plainApp, handlerJSON(`,"public_url":"https://casino.example:8443"`)},
 		"enrolment by support":      {`{"brand":{"name":"x"},"first_enrolment":{"mode":"support"}}`, handlerJSON("")},
 		"players who go through":    {plainApp, rule(`,"unenrolled":"allow"`)},

@@ -98,12 +98,23 @@ func (b *tab) url() string {
 	return strings.TrimPrefix(u, b.d.url)
 }
 
+// html returns the page as the browser has it.
 func (b *tab) html() string {
-	html, err := chromedp.Run(b.ctx, chromedp.OuterHTML(chromedp.CSS("html")))
-	if err != nil {
-		return err.Error()
+	return b.read(chromedp.OuterHTML(chromedp.CSS("html")))
+}
+
+// read returns what an action reads off the page. A page that is just being replaced
+// cannot be read, so it is read until it can.
+func (b *tab) read(action chromedp.Action[string]) string {
+	for {
+		text, err := chromedp.Run(b.ctx, action)
+		if err == nil {
+			return text
+		}
+		if b.ctx.Err() != nil {
+			return err.Error()
+		}
 	}
-	return html
 }
 
 // page describes the page for a failure's text: what follows its style.
@@ -116,16 +127,7 @@ func (b *tab) page() string {
 // there or not.
 func (b *tab) text() string {
 	b.t.Helper()
-	for {
-		// A page that is just being replaced cannot be read.
-		text, err := chromedp.Run(b.ctx, chromedp.Text(chromedp.CSS("body")))
-		if err == nil {
-			return strings.ReplaceAll(text, "\u00a0", " ")
-		}
-		if b.ctx.Err() != nil {
-			b.t.Fatal(err)
-		}
-	}
+	return strings.ReplaceAll(b.read(chromedp.Text(chromedp.CSS("body"))), "\u00a0", " ")
 }
 
 func (b *tab) wantText(parts ...string) {

@@ -139,9 +139,10 @@ func TestSwitchingOffWarnsAndIsTold(t *testing.T) {
 		b.act("/off")
 		b.shot("off-challenge-" + language)
 		b.code("000000")
+		b.wantText(map[string]string{"en": "Wrong code.", "id": "Kode salah."}[language])
 		b.open("/account/security")
 		if !strings.Contains(b.html(), securityPath+"/off") {
-			t.Fatal("a wrong code has switched it off")
+			t.Fatalf("a wrong code has switched it off: the page %s", b.page())
 		}
 		b.act("/off")
 		b.code(codes.next())
