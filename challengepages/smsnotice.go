@@ -1,5 +1,7 @@
 package challengepages
 
+import "github.com/stepgate/stepgate/internal/gsm7"
+
 // maxNoticeLink is the longest link of a notice that fits an SMS, in characters.
 const maxNoticeLink = 120
 
@@ -12,16 +14,16 @@ const maxNoticeLink = 120
 func (r *Renderer) NoticeText(lang Lang, m NoticeText) string {
 	lang, _ = r.Lang(string(lang))
 	c := r.catalogues[lang]
-	brand := toGSM(r.brand.Name)
+	brand := gsm7.From(r.brand.Name)
 	forms := []string{"text.notice", "text.notice.brief", "text.notice.short"}
-	if m.Link == "" || len(m.Link) > maxNoticeLink || toGSM(m.Link) != m.Link {
+	if m.Link == "" || len(m.Link) > maxNoticeLink || gsm7.From(m.Link) != m.Link {
 		forms = []string{"text.notice.no_link"}
 	}
 	text := ""
 	for _, form := range forms {
 		for _, name := range []string{brand, shorten(brand, shortName)} {
 			text = c.noticeText(form, name, m)
-			if n, ok := septets(text); ok && n <= maxSeptets {
+			if n, ok := gsm7.Septets(text); ok && n <= gsm7.MaxSeptets {
 				return text
 			}
 		}

@@ -3,6 +3,8 @@ package challengepages
 import (
 	"strings"
 	"testing"
+
+	"github.com/stepgate/stepgate/internal/gsm7"
 )
 
 // R19, R62: what happened, and the way to object, in one part of an SMS.
@@ -14,7 +16,7 @@ func TestANoticeFitsOneSMSWithItsLinkWhole(t *testing.T) {
 				for _, length := range []int{60, 89, maxNoticeLink} {
 					link := "https://" + strings.Repeat("x", length-8)
 					text := r.NoticeText(lang, NoticeText{Kind: kind, Link: link})
-					if n, ok := septets(text); !ok || n > maxSeptets {
+					if n, ok := gsm7.Septets(text); !ok || n > gsm7.MaxSeptets {
 						t.Errorf("%s, %s: %q takes %d septets", lang, kind, text, n)
 					}
 					if !strings.HasSuffix(text, link) {
@@ -49,7 +51,7 @@ func TestANoticeWithoutALinkSendsToSupport(t *testing.T) {
 	for _, link := range []string{"", "https://" + strings.Repeat("x", maxNoticeLink), "https://kas\u00edno\u4e00.example/n"} {
 		for lang, want := range map[Lang]string{Indonesian: "hubungi bantuan", English: "Contact our support"} {
 			text := r.NoticeText(lang, NoticeText{Kind: ActivitySMSChanged, Link: link})
-			if n, ok := septets(text); !ok || n > maxSeptets || !strings.Contains(text, want) || strings.Contains(text, "http") {
+			if n, ok := gsm7.Septets(text); !ok || n > gsm7.MaxSeptets || !strings.Contains(text, want) || strings.Contains(text, "http") {
 				t.Errorf("%s: NoticeText with the link %q = %q", lang, link, text)
 			}
 		}

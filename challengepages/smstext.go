@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/stepgate/stepgate/internal/gsm7"
 )
 
 // SMSText is what the text of a code SMS is made from.
@@ -36,12 +38,12 @@ type SMSText struct {
 func (r *Renderer) SMSText(lang Lang, m SMSText) string {
 	lang, _ = r.Lang(string(lang))
 	c := r.catalogues[lang]
-	brand := toGSM(r.brand.Name)
+	brand := gsm7.From(r.brand.Name)
 	purpose := c.messages["text.purpose."+m.Rule].text
 	amount, payee := r.smsDetails(c, m.Details)
-	code := toGSM(m.Code)
+	code := gsm7.From(m.Code)
 	boundLine := ""
-	if host := toGSM(m.Host); host != "" {
+	if host := gsm7.From(m.Host); host != "" {
 		boundLine = "\n\n@" + host + " #" + code
 	}
 
@@ -61,7 +63,7 @@ func (r *Renderer) SMSText(lang Lang, m SMSText) string {
 			}
 			for _, name := range []string{brand, shorten(brand, shortName)} {
 				text := c.smsText(name, code, what, m.Minutes) + end
-				if n, ok := septets(text); ok && n <= maxSeptets {
+				if n, ok := gsm7.Septets(text); ok && n <= gsm7.MaxSeptets {
 					return text
 				}
 			}
@@ -108,7 +110,7 @@ func (r *Renderer) smsDetails(c *catalogue, ds []Detail) (amount, payee string) 
 		switch d.Label {
 		case "amount":
 			if m, ok := c.format.money(r.currency, d.Value); ok {
-				amount = toGSM(m)
+				amount = gsm7.From(m)
 			} else if smsAmount.MatchString(d.Value) {
 				amount = d.Value
 			}
@@ -137,7 +139,7 @@ func smsPayee(value string) string {
 		return value
 	}
 	var digits, letters strings.Builder
-	for _, r := range toGSM(value) {
+	for _, r := range gsm7.From(value) {
 		switch {
 		case r >= '0' && r <= '9', r == '+' && digits.Len() == 0:
 			digits.WriteRune(r)

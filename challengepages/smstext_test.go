@@ -3,6 +3,8 @@ package challengepages
 import (
 	"strings"
 	"testing"
+
+	"github.com/stepgate/stepgate/internal/gsm7"
 )
 
 func TestSMSSaysWhatTheCodeIsFor(t *testing.T) {
@@ -57,7 +59,7 @@ func TestSMSIsOnePartWithCodeWarningAndTimeWhateverTheDetails(t *testing.T) {
 				for _, d := range details {
 					for _, host := range []string{"", "casino.example", strings.Repeat("host.", 20) + "example"} {
 						text := r.SMSText(lang, SMSText{Code: "12345678", Minutes: 60, Rule: rule, Details: d, Host: host})
-						if n, ok := septets(text); !ok || n > 160 {
+						if n, ok := gsm7.Septets(text); !ok || n > 160 {
 							t.Errorf("%d septets, in GSM-7 %v: %q", n, ok, text)
 						}
 						for _, want := range []string{"12345678", parts[0], parts[1]} {
@@ -109,22 +111,9 @@ func FuzzSMSTextIsOnePart(f *testing.F) {
 	f.Fuzz(func(t *testing.T, rule, amount, to, host string) {
 		for _, lang := range []Lang{Indonesian, English} {
 			text := r.SMSText(lang, SMSText{Code: "123456", Minutes: 5, Rule: rule, Details: []Detail{{"amount", amount}, {"to", to}}, Host: host})
-			if n, ok := septets(text); !ok || n > 160 || !strings.Contains(text, "123456") {
+			if n, ok := gsm7.Septets(text); !ok || n > 160 || !strings.Contains(text, "123456") {
 				t.Fatalf("%d septets, in GSM-7 %v: %q", n, ok, text)
 			}
 		}
 	})
-}
-
-func TestSeptetsAreCountedAsTheStandardSays(t *testing.T) {
-	for s, want := range map[string]int{"": 0, "abc": 3, "@£$\n": 4, "{€}": 6, "Ä": 1} {
-		if n, ok := septets(s); n != want || !ok {
-			t.Errorf("septets(%q) = %d, %v, want %d", s, n, ok, want)
-		}
-	}
-	for _, s := range []string{"–", "•", "’", "ç", "\u00a0", "\r"} {
-		if _, ok := septets(s); ok {
-			t.Errorf("septets says that %q is in GSM-7", s)
-		}
-	}
 }

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/stepgate/stepgate/internal/gsm7"
 )
 
 // maxChallenge is what a challenge may take on the wire, compressed and with its
@@ -21,7 +23,7 @@ const maxChallenge = 10 << 10
 func (r *Renderer) tryOverrides(b Brand) error {
 	var errs []error
 	for _, l := range slices.Sorted(maps.Keys(r.catalogues)) {
-		errs = append(errs, r.catalogues[l].checkTexts(shorten(toGSM(r.brand.Name), shortName)))
+		errs = append(errs, r.catalogues[l].checkTexts(shorten(gsm7.From(r.brand.Name), shortName)))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -164,23 +166,23 @@ func (c *catalogue) checkTexts(brand string) error {
 		what smsWhat
 	}{{"text.code", smsWhat{}}, {"text.code.for", smsWhat{amount: leastWhat.amount}}, {"text.code.for.payee", leastWhat}} {
 		text := c.smsText(brand, longestCode, test.what, longestMinutes)
-		if n, _ := septets(text); n > maxSeptets {
+		if n, _ := gsm7.Septets(text); n > gsm7.MaxSeptets {
 			errs = append(errs, fmt.Errorf("%s: message %q takes %d characters of an SMS with a long code, and %d fit: shorten it by %d",
-				messageFile(c.lang), test.key, n, maxSeptets, n-maxSeptets))
+				messageFile(c.lang), test.key, n, gsm7.MaxSeptets, n-gsm7.MaxSeptets))
 		}
 	}
 	for _, kind := range toldActivities() {
 		text := c.noticeText("text.notice.short", "", NoticeText{Kind: kind, Link: strings.Repeat("x", maxNoticeLink)})
-		if n, _ := septets(text); n > maxSeptets {
+		if n, _ := gsm7.Septets(text); n > gsm7.MaxSeptets {
 			errs = append(errs, fmt.Errorf("%s: message %q takes %d characters of an SMS with a long link, and %d fit: shorten it by %d",
-				messageFile(c.lang), "text.notice."+string(kind), n, maxSeptets, n-maxSeptets))
+				messageFile(c.lang), "text.notice."+string(kind), n, gsm7.MaxSeptets, n-gsm7.MaxSeptets))
 		}
 	}
 	return errors.Join(errs...)
 }
 
 func isGSM(r rune) bool {
-	_, ok := septets(string(r))
+	_, ok := gsm7.Septets(string(r))
 	return ok
 }
 

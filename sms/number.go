@@ -65,6 +65,36 @@ func (n Number) split() (code, national string, ok bool) {
 	return "", "", false
 }
 
+// Region returns the ISO 3166-1 alpha-2 code of the number's country or territory,
+// "ID"; empty if it belongs to none.
+func (n Number) Region() string {
+	parsed, err := phonenumbers.Parse(string(n), "")
+	if err != nil {
+		return ""
+	}
+	region := phonenumbers.GetRegionCodeForNumber(parsed)
+	if !phonenumbers.GetSupportedRegions()[region] {
+		return ""
+	}
+	return region
+}
+
+// National returns the number as its own country dials it, digits only,
+// "081234567890"; as [Number.Digits] where that is not known. What is said of
+// [Number.E164] holds for it.
+func (n Number) National() string {
+	parsed, err := phonenumbers.Parse(string(n), "")
+	if err != nil {
+		return n.Digits()
+	}
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, phonenumbers.Format(parsed, phonenumbers.NATIONAL))
+}
+
 // String returns the masked form.
 func (n Number) String() string { return n.Mask() }
 

@@ -70,3 +70,20 @@ func TestNumberSurvivesJSONInFull(t *testing.T) {
 		t.Errorf("Digits() = %q", got)
 	}
 }
+
+func TestANumberKnowsItsCountry(t *testing.T) {
+	for _, tt := range []struct{ in, region, national string }{
+		{"+6281234567890", "ID", "081234567890"},
+		{"+16502530000", "US", "6502530000"},
+		{"+14165550123", "CA", "4165550123"},
+		{"+870773111632", "", "773111632"}, // a satellite network of no country
+		{"+447400123456", "GB", "07400123456"},
+		{"nonsense", "", "nonsense"},
+		{"", "", ""},
+	} {
+		n := Number(tt.in)
+		if n.Region() != tt.region || n.National() != tt.national {
+			t.Errorf("%q: region %q, national %q, want %q, %q", tt.in, n.Region(), n.National(), tt.region, tt.national)
+		}
+	}
+}

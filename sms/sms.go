@@ -21,16 +21,25 @@ type Message struct {
 	// Text is the whole text, ready to be sent: GSM-7, one part (160 septets).
 	Text string
 	// Code is the code that Text carries, for providers that fill in a template of
-	// their own.
+	// their own. It is empty for a message that carries none.
 	Code string
-	// Ref identifies the message to the provider. It stays the same when the same
-	// message is handed to a second provider, so it can serve as idempotency key.
+	// Ref identifies the message to the provider: 1 to 40 letters, digits, "-" and
+	// "_". It stays the same when the same message is handed to a second provider, so
+	// it can serve as idempotency key; a message that is sent again has another.
 	Ref string
 	// Locale is the BCP 47 tag of Text's language, "id" or "en".
 	Locale string
 	// Validity says how long the code is still good for; a message that could not
 	// be delivered by then should be dropped.
 	Validity time.Duration
+	// Brand is the site's name and Purpose the name of the rule that the code is for,
+	// for providers that fill in a template of their own.
+	Brand, Purpose string
+	// Attempt counts the messages of one challenge or set-up, from 1.
+	Attempt int
+	// Avoid names the provider that carried the message before this one, if any: where
+	// receipts lie, another way is the best remedy for a message that does not arrive.
+	Avoid string
 }
 
 // String keeps the message out of logs.
@@ -41,6 +50,9 @@ func (m Message) GoString() string { return m.String() }
 
 // Receipt is what a provider said about a message that it accepted.
 type Receipt struct {
+	// Provider is the name that the operator gave to the provider; a sender that
+	// knows of one provider only leaves it empty.
+	Provider string
 	// ID is the provider's name for the message; it may be empty.
 	ID string
 }

@@ -1,4 +1,5 @@
-package challengepages
+// Package gsm7 knows the alphabet of text messages, and what a text costs in it.
+package gsm7
 
 import (
 	"strings"
@@ -7,8 +8,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// maxSeptets is what one GSM-7 message holds (3GPP TS 23.040, section 9.2.3.16).
-const maxSeptets = 160
+// MaxSeptets is what one GSM-7 message holds (3GPP TS 23.040, section 9.2.3.16).
+const MaxSeptets = 160
 
 // The GSM 7-bit default alphabet and its extension, each of whose characters costs
 // two (3GPP TS 23.038, section 6.2.1). Line feed is in it, carriage return, form
@@ -19,10 +20,10 @@ const (
 	gsmExtension = "^{}\\[~]|€"
 )
 
-// septets counts what s costs in GSM-7, and tells whether it can be written in it
+// Septets counts what s costs in GSM-7, and tells whether it can be written in it
 // at all. One character outside turns the whole message into UCS-2, with 70
 // characters a part.
-func septets(s string) (int, bool) {
+func Septets(s string) (int, bool) {
 	n := 0
 	for _, r := range s {
 		switch {
@@ -37,9 +38,9 @@ func septets(s string) (int, bool) {
 	return n, true
 }
 
-// toGSM writes s with the characters that GSM-7 has: without accents where it has
+// From writes s with the characters that GSM-7 has: without accents where it has
 // none, with plain quotes and dashes, and without what is left after that.
-func toGSM(s string) string {
+func From(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		if strings.ContainsRune(gsmBasic, r) || strings.ContainsRune(gsmExtension, r) {
