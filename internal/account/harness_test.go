@@ -17,6 +17,7 @@ import (
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/challenge"
+	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/sms"
@@ -209,7 +210,7 @@ func (w *world) texted() (id, code string) {
 
 func (w *world) text(id string) string {
 	w.Helper()
-	s, err := w.challenges.ReserveSend(w.Context(), id, false)
+	s, err := w.challenges.ReserveSend(w.Context(), id, delivery.Wanted{})
 	if err != nil || !s.Granted {
 		w.Fatalf("ReserveSend() = %v, %v", s.Granted, err)
 	}

@@ -238,10 +238,11 @@ func (b *Book) update(ctx context.Context, id string, change func(old *Challenge
 
 var errUnchanged = errors.New("nothing to write")
 
-// Code returns the SMS code that answers the challenge now; empty if none does. A
-// code whose key was retired has expired.
+// Code returns the SMS code that answers the challenge now; empty if none does that is
+// known here: a managed one is known to its provider only. A code whose key was retired
+// has expired.
 func (b *Book) Code(c *Challenge) (string, error) {
-	if c.Sends == 0 || c.CodeExpired(b.now()) {
+	if c.Sends == 0 || c.Managed != "" || c.CodeExpired(b.now()) {
 		return "", nil
 	}
 	code, err := b.code(c)

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stepgate/stepgate/internal/challenge"
+	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/store"
@@ -158,8 +159,8 @@ func (w *world) each(id string) map[string]error {
 	c.ID = id
 	errs := map[string]error{}
 	_, errs["Get"] = w.book.Get(ctx, id)
-	_, errs["ReserveSend"] = w.book.ReserveSend(ctx, id, true)
-	_, errs["MarkNotSent"] = w.book.MarkNotSent(ctx, id)
+	_, errs["ReserveSend"] = w.book.ReserveSend(ctx, id, delivery.Wanted{First: true})
+	_, errs["MarkNotSent"] = w.book.MarkNotSent(ctx, id, 1)
 	_, _, _, errs["Pass"] = w.book.Pass(ctx, id, challenge.Passing{By: policy.SMS, Epoch: 0}, true)
 	_, _, _, errs["Take"] = w.book.Take(ctx, id)
 	_, errs["End"] = w.book.End(ctx, id, challenge.Cancelled)

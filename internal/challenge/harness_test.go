@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stepgate/stepgate/internal/challenge"
+	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/held"
 	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/policy"
@@ -173,7 +174,7 @@ func (w *world) end(id string, to challenge.State) {
 
 func (w *world) reserve(id string, first bool) challenge.Send {
 	w.Helper()
-	s, err := w.book.ReserveSend(w.Context(), id, first)
+	s, err := w.book.ReserveSend(w.Context(), id, delivery.Wanted{First: first})
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/held"
 	"github.com/stepgate/stepgate/policy"
 )
@@ -16,11 +17,16 @@ import (
 type Send struct {
 	// Challenge as it is now.
 	Challenge *Challenge
-	// Granted tells that the caller, and nobody else, is to send Code now.
+	// Granted tells that the caller, and nobody else, is to send Code now, or to have the
+	// provider send one that the challenge names as Managed; Code is empty then.
 	Granted bool
 	Code    string
-	// Validity is how much life Code has.
+	// Number is which SMS of the challenge it is, for the word of what became of it.
+	Number int
+	// Validity is how much life the code has.
 	Validity time.Duration
+	// Replaced is the managed code before it, which must not be good any more.
+	Replaced delivery.Running
 }
 
 // String keeps the code out of logs.
@@ -32,16 +38,15 @@ func (s Send) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String())
 // LogValue keeps the code out of log/slog.
 func (s Send) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// ReserveSend reserves the next SMS of a challenge. first reserves only the very
-// first one, however many ask for it. A reservation is spent whether or not the
-// message goes out: a provider that failed may have sent it all the same.
-func (b *Book) ReserveSend(ctx context.Context, id string, first bool) (Send, error) {
+// ReserveSend reserves the next SMS of a challenge. A reservation is spent whether or
+// not the message goes out: a provider that failed may have sent it all the same.
+func (b *Book) ReserveSend(ctx context.Context, id string, w delivery.Wanted) (Send, error) {
 	var out Send
 	c, err := b.update(ctx, id, func(c *Challenge) (*Challenge, error) {
 		if c == nil {
 			return nil, ErrNotFound
 		}
-		if out.Granted = b.reserve(c, first); !out.Granted {
+		if out = b.reserve(c, w); !out.Granted {
 			return c, errUnchanged
 		}
 		return c, nil
@@ -53,15 +58,16 @@ func (b *Book) ReserveSend(ctx context.Context, id string, first bool) (Send, er
 	return b.withCode(out)
 }
 
-// EnsureSent is Ensure and ReserveSend of the very first SMS in one write.
-func (b *Book) EnsureSent(ctx context.Context, c *Challenge) (Send, error) {
+// EnsureSent is Ensure and ReserveSend of the very first SMS in one write. managed is
+// as in [delivery.Wanted].
+func (b *Book) EnsureSent(ctx context.Context, c *Challenge, managed string) (Send, error) {
 	var out Send
 	c, err := b.update(ctx, c.ID, func(old *Challenge) (*Challenge, error) {
 		next := old
 		if old == nil {
 			next = b.fresh(c)
 		}
-		out.Granted = b.reserve(next, true)
+		out = b.reserve(next, delivery.Wanted{First: true, Managed: managed})
 		if old != nil && !out.Granted {
 			return old, errUnchanged
 		}
@@ -74,11 +80,13 @@ func (b *Book) EnsureSent(ctx context.Context, c *Challenge) (Send, error) {
 	return b.withCode(out)
 }
 
-// reserve reserves a challenge's next SMS, and reports false if there is to be none
-// now.
-func (b *Book) reserve(c *Challenge, first bool) bool {
-	now := b.now()
-	return c.State(now) == Pending && c.Accepts(policy.SMS) && c.Reserve(b.ring, now, first)
+// reserve reserves a challenge's next SMS, if there is to be one now.
+func (b *Book) reserve(c *Challenge, w delivery.Wanted) Send {
+	now, before := b.now(), c.Running()
+	if c.State(now) != Pending || !c.Accepts(policy.SMS) || !c.Reserve(b.ring, now, w) {
+		return Send{}
+	}
+	return Send{Granted: true, Number: c.Sends, Replaced: before}
 }
 
 // withCode completes a send that was granted.
@@ -86,21 +94,46 @@ func (b *Book) withCode(s Send) (Send, error) {
 	if !s.Granted {
 		return s, nil
 	}
-	var err error
-	if s.Code, err = b.code(s.Challenge); err != nil {
-		return Send{}, err
+	if s.Challenge.Managed == "" {
+		var err error
+		if s.Code, err = b.code(s.Challenge); err != nil {
+			return Send{}, err
+		}
 	}
 	s.Validity = min(s.Challenge.Sending.Validity(b.now()), s.Challenge.Expires.Sub(b.now()))
 	return s, nil
 }
 
-// MarkNotSent notes that the last reserved SMS was not handed to a provider.
-func (b *Book) MarkNotSent(ctx context.Context, id string) (*Challenge, error) {
+// MarkNotSent notes that an SMS, by its number, was not handed to a provider.
+func (b *Book) MarkNotSent(ctx context.Context, id string, send int) (*Challenge, error) {
+	return b.mark(ctx, id, func(c *Challenge) { c.Lose(send) })
+}
+
+// MarkSent notes which provider took an SMS and, where its code is managed, the
+// provider's name for that. It reports whether the challenge waits for that code now:
+// if not, the code must be ended at its provider, since nobody will ask for it.
+func (b *Book) MarkSent(ctx context.Context, id string, send int, provider, verification string) (c *Challenge, waits bool, err error) {
+	c, err = b.mark(ctx, id, func(c *Challenge) {
+		waits = c.Accept(send, provider, verification) && c.State(b.now()) == Pending
+	})
+	return c, waits && err == nil, err
+}
+
+// MarkUndelivered notes that an SMS which a provider took did not arrive.
+func (b *Book) MarkUndelivered(ctx context.Context, id string, send int) (*Challenge, error) {
+	return b.mark(ctx, id, func(c *Challenge) { c.Fail(send) })
+}
+
+// mark notes what became of an SMS. It writes only what is new.
+func (b *Book) mark(ctx context.Context, id string, note func(c *Challenge)) (*Challenge, error) {
 	return b.update(ctx, id, func(c *Challenge) (*Challenge, error) {
 		if c == nil {
 			return nil, ErrNotFound
 		}
-		c.Lose()
+		before := c.Sending
+		if note(c); c.Sending == before {
+			return c, errUnchanged
+		}
 		return c, nil
 	})
 }

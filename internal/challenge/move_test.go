@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stepgate/stepgate/internal/challenge"
+	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/held"
 	"github.com/stepgate/stepgate/policy"
 )
@@ -52,7 +53,7 @@ var moves = map[string]func(w *world, id string) (bool, *held.Request, error){
 	"replace": ending(challenge.Replaced),
 	"use up":  ending(challenge.UsedUp),
 	"send": func(w *world, id string) (bool, *held.Request, error) {
-		s, err := w.book.ReserveSend(w.Context(), id, false)
+		s, err := w.book.ReserveSend(w.Context(), id, delivery.Wanted{})
 		return s.Granted, nil, err
 	},
 	"open again": func(w *world, id string) (bool, *held.Request, error) {

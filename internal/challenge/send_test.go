@@ -17,13 +17,13 @@ func TestFiftyAtOnceSendTheFirstSMSOnce(t *testing.T) {
 	nodes := []*challenge.Book{w.book, w.another(w.ring)}
 	for name, reserve := range map[string]func(b *challenge.Book, c *challenge.Challenge) (challenge.Send, error){
 		"the first one": func(b *challenge.Book, c *challenge.Challenge) (challenge.Send, error) {
-			return b.ReserveSend(t.Context(), c.ID, true)
+			return b.ReserveSend(t.Context(), c.ID, delivery.Wanted{First: true})
 		},
 		"any": func(b *challenge.Book, c *challenge.Challenge) (challenge.Send, error) {
-			return b.ReserveSend(t.Context(), c.ID, false)
+			return b.ReserveSend(t.Context(), c.ID, delivery.Wanted{})
 		},
 		"the one of a challenge that may be new": func(b *challenge.Book, c *challenge.Challenge) (challenge.Send, error) {
-			return b.EnsureSent(t.Context(), c)
+			return b.EnsureSent(t.Context(), c, "")
 		},
 	} {
 		c := w.asked()
@@ -179,7 +179,7 @@ func TestAMessageThatWasNotSentIsNotedUntilTheNext(t *testing.T) {
 	w := newWorld(t)
 	c := w.pending()
 	w.reserve(c.ID, true)
-	got, err := w.book.MarkNotSent(t.Context(), c.ID)
+	got, err := w.book.MarkNotSent(t.Context(), c.ID, 1)
 	if err != nil || !got.NotSent || !w.get(c.ID).NotSent || got.Sends != 1 {
 		t.Fatalf("MarkNotSent() = %v with %d sends, %v; want it noted and still counted", got.NotSent, got.Sends, err)
 	}
@@ -199,7 +199,7 @@ func TestAFailedResendLeavesTheFirstMessageCounting(t *testing.T) {
 	w.reserve(c.ID, true)
 	w.clock.add(30 * time.Second)
 	w.reserve(c.ID, false)
-	if got, err := w.book.MarkNotSent(t.Context(), c.ID); err != nil || !got.NotSent || !got.Sent() {
+	if got, err := w.book.MarkNotSent(t.Context(), c.ID, 2); err != nil || !got.NotSent || !got.Sent() {
 		t.Errorf("MarkNotSent() = %v; not sent %t, may have a code %t, want both", err, got.NotSent, got.Sent())
 	}
 }
@@ -235,7 +235,7 @@ func TestACodeThatIsOnItsWaySurvivesARotation(t *testing.T) {
 		t.Errorf("Code() after a rotation is another, %v", err)
 	}
 	w.clock.add(30 * time.Second)
-	if s, err := node.ReserveSend(t.Context(), c.ID, false); err != nil || s.Code != sent {
+	if s, err := node.ReserveSend(t.Context(), c.ID, delivery.Wanted{}); err != nil || s.Code != sent {
 		t.Errorf("ReserveSend() after a rotation has another code, %v", err)
 	}
 }
@@ -252,7 +252,7 @@ func TestACodeWhoseKeyWasRetiredHasExpired(t *testing.T) {
 	}
 	// Whatever is written is sealed again, so the challenge outlives the key of its
 	// code.
-	if _, err := w.another(rotated).MarkNotSent(t.Context(), c.ID); err != nil {
+	if _, err := w.another(rotated).MarkNotSent(t.Context(), c.ID, 1); err != nil {
 		t.Fatal(err)
 	}
 	retired, err := rotated.Retire(1, w.clock.now(), 0)
@@ -267,7 +267,7 @@ func TestACodeWhoseKeyWasRetiredHasExpired(t *testing.T) {
 		t.Errorf("Code() = %d digits, %v, want none and no error", len(code), err)
 	}
 	w.clock.add(30 * time.Second)
-	again, err := node.ReserveSend(t.Context(), c.ID, false)
+	again, err := node.ReserveSend(t.Context(), c.ID, delivery.Wanted{})
 	if err != nil || !again.Granted || len(again.Code) != 6 || again.Code == sent.Code || again.Challenge.Sends != 2 {
 		t.Fatalf("ReserveSend() = %v after %d sends, %v, want another code", again, again.Challenge.Sends, err)
 	}

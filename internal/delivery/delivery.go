@@ -3,6 +3,9 @@
 // [Sending] in their record and ask it inside the atomic update of that record, so
 // that of many requests for a code one is granted.
 //
+// A code is made here, or by a provider that sends and checks it as well: a managed
+// one. Of that nobody here knows more than the provider's name for it.
+//
 // The package sends nothing.
 package delivery
 
@@ -40,14 +43,45 @@ type Sending struct {
 	// sends that carried no code of the present generation to a provider.
 	NotSent bool `json:"not_sent,omitempty"`
 	Lost    int  `json:"lost,omitempty"`
+	// Failed tells that a provider took the last SMS and said later that it did not
+	// arrive.
+	Failed bool `json:"failed,omitempty"`
+	// Provider is the name of the one that carried the last SMS of which that is known.
+	Provider string `json:"provider,omitempty"`
+	// Managed is the name of the provider that makes the present code; empty for one
+	// that is derived from Key. It is written before the provider is asked for a code,
+	// so that no moment is left in which another code is the right one. Verification is
+	// the provider's name for it, empty until the provider has answered.
+	Managed      string `json:"managed,omitempty"`
+	Verification string `json:"verification,omitempty"`
 }
 
-// ResendAt returns from when another SMS may be asked for; zero if none may.
-func (s *Sending) ResendAt() time.Time {
-	if s.Sends >= MaxSends || s.Sends == 0 {
-		return time.Time{}
+// Running is a managed code at the provider that made it.
+type Running struct {
+	// Provider is the provider's name, Verification that which it gave to the code;
+	// both are empty if there is none.
+	Provider, Verification string
+}
+
+// Running returns the managed code that may be good now.
+func (s *Sending) Running() Running {
+	if s.Verification == "" {
+		return Running{}
 	}
-	return s.LastSend.Add(resendAfter[s.Sends-1])
+	return Running{Provider: s.Managed, Verification: s.Verification}
+}
+
+// ResendAt returns from when another SMS may be asked for; zero if none may. After one
+// that failed that is at once, once: the next one waits again.
+func (s *Sending) ResendAt() time.Time {
+	switch {
+	case s.Sends >= MaxSends || s.Sends == 0:
+		return time.Time{}
+	case s.Failed:
+		return s.LastSend
+	default:
+		return s.LastSend.Add(resendAfter[s.Sends-1])
+	}
 }
 
 // Sent reports whether an SMS with the present code may have reached the player.
@@ -61,34 +95,74 @@ func (s *Sending) CodeExpired(now time.Time) bool {
 // Validity returns how much life the present code has.
 func (s *Sending) Validity(now time.Time) time.Duration { return CodeLifetime - now.Sub(s.CodeFrom) }
 
-// Reserve reserves the next SMS, and reports false if there is to be none now.
-// first reserves only the very first one, however many ask for it. A reservation is
-// spent whether or not the message goes out: a provider that failed may have sent it
-// all the same.
-func (s *Sending) Reserve(ring *seal.Ring, now time.Time, first bool) bool {
+// Wanted says what kind of SMS is asked for.
+type Wanted struct {
+	// First wants only the very first one, however many ask for it.
+	First bool
+	// Managed is the name of the provider that is to make the code; empty for a code
+	// that is made here.
+	Managed string
+}
+
+// Reserve reserves the next SMS, and reports false if there is to be none now. A
+// reservation is spent whether or not the message goes out: a provider that failed may
+// have sent it all the same. What was Running before it is so no more; the caller has
+// to end it at its provider.
+func (s *Sending) Reserve(ring *seal.Ring, now time.Time, w Wanted) bool {
 	switch {
-	case s.Sends >= MaxSends, first && s.Sends > 0, s.Sends > 0 && now.Before(s.ResendAt()):
+	case s.Sends >= MaxSends, w.First && s.Sends > 0, s.Sends > 0 && now.Before(s.ResendAt()):
 		return false
 	}
 	// The same code while it has life left: a message that comes late is still
-	// good, and a duplicate does no harm.
+	// good, and a duplicate does no harm. A managed one cannot be sent again by anybody
+	// who is asked to, so each SMS has its own.
 	_, err := ring.Key(s.Key, seal.Code)
 	if err != nil {
 		s.Key = ring.Current()
 	}
 	if s.Sends == 0 {
 		s.CodeFrom = now
-	} else if err != nil || s.Validity(now) < sameCode {
+	} else if err != nil || s.Validity(now) < sameCode || s.Managed != "" || w.Managed != "" {
 		s.Generation++
 		s.CodeFrom, s.Lost = now, s.Sends
 	}
 	s.Sends++
-	s.LastSend, s.NotSent = now, false
+	s.LastSend, s.NotSent, s.Failed = now, false, false
+	s.Managed, s.Verification = w.Managed, ""
 	return true
 }
 
-// Lose notes that the last reserved SMS was not handed to a provider.
-func (s *Sending) Lose() {
+// What becomes of an SMS is told by its number, that is Sends as its reservation left
+// it. Word of one that is not the last any more comes too late to change anything, and
+// the same word twice changes nothing.
+
+// Accept notes which provider took an SMS and, where its code is managed, the
+// provider's name for that. It reports whether that is what stands here now: if not, a
+// code that was begun must be ended at its provider.
+func (s *Sending) Accept(send int, provider, verification string) bool {
+	if s.Managed == "" {
+		verification = ""
+	}
+	if send != s.Sends || s.NotSent || s.Verification != "" && s.Verification != verification {
+		return false
+	}
+	s.Provider, s.Verification = provider, verification
+	return true
+}
+
+// Lose notes that an SMS was not handed to a provider.
+func (s *Sending) Lose(send int) {
+	if send != s.Sends || s.NotSent {
+		return
+	}
 	s.NotSent = true
 	s.Lost++
+}
+
+// Fail notes that an SMS which a provider took did not arrive. What providers say of
+// delivery is often untrue, so the code stays good and the SMS stays counted.
+func (s *Sending) Fail(send int) {
+	if send == s.Sends && !s.NotSent {
+		s.Failed = true
+	}
 }

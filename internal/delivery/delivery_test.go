@@ -43,7 +43,7 @@ func TestThreeSMSAreGrantedAndEachWaits(t *testing.T) {
 		{90 * time.Second, false, true, 0},
 		{time.Hour, false, false, 0},
 	} {
-		granted := s.Reserve(ring, start.Add(step.after), step.first)
+		granted := s.Reserve(ring, start.Add(step.after), delivery.Wanted{First: step.first})
 		if granted != step.granted {
 			t.Errorf("step %d: granted %v, want %v", i, granted, step.granted)
 		}
@@ -64,9 +64,9 @@ func TestACodeIsSentAgainWhileItHasNinetySecondsToLive(t *testing.T) {
 		30 * time.Second: 0, 210 * time.Second: 0, 210*time.Second + 1: 1, 5 * time.Minute: 1, time.Hour: 1,
 	} {
 		var s delivery.Sending
-		s.Reserve(ring, start, true)
+		s.Reserve(ring, start, delivery.Wanted{First: true})
 		now := start.Add(after)
-		if !s.Reserve(ring, now, false) || s.Generation != generation {
+		if !s.Reserve(ring, now, delivery.Wanted{}) || s.Generation != generation {
 			t.Errorf("after %s: code %d, want %d", after, s.Generation, generation)
 		}
 		ends := start.Add(delivery.CodeLifetime)
@@ -82,12 +82,12 @@ func TestACodeIsSentAgainWhileItHasNinetySecondsToLive(t *testing.T) {
 func TestACodeWhoseKeyIsGoneIsReplaced(t *testing.T) {
 	ring := newRing(t)
 	s := delivery.Sending{Key: 99}
-	s.Reserve(ring, start, true)
+	s.Reserve(ring, start, delivery.Wanted{First: true})
 	if s.Key != ring.Current() || s.Generation != 0 {
 		t.Errorf("the first code is derived under key %d as number %d", s.Key, s.Generation)
 	}
 	s.Key = 99
-	if !s.Reserve(ring, start.Add(30*time.Second), false) || s.Key != ring.Current() || s.Generation != 1 || !s.CodeFrom.Equal(start.Add(30*time.Second)) {
+	if !s.Reserve(ring, start.Add(30*time.Second), delivery.Wanted{}) || s.Key != ring.Current() || s.Generation != 1 || !s.CodeFrom.Equal(start.Add(30*time.Second)) {
 		t.Errorf("the next code is derived under key %d as number %d from %s", s.Key, s.Generation, s.CodeFrom)
 	}
 }
@@ -95,24 +95,24 @@ func TestACodeWhoseKeyIsGoneIsReplaced(t *testing.T) {
 func TestWhatNoProviderTookIsNoCodeThatThePlayerMayHave(t *testing.T) {
 	ring := newRing(t)
 	var s delivery.Sending
-	s.Reserve(ring, start, true)
-	s.Lose()
+	s.Reserve(ring, start, delivery.Wanted{First: true})
+	s.Lose(s.Sends)
 	if s.Sent() || !s.NotSent || s.Sends != 1 {
 		t.Errorf("sent %v, not sent %v, %d sends; want it lost and still counted", s.Sent(), s.NotSent, s.Sends)
 	}
-	s.Reserve(ring, start.Add(30*time.Second), false)
+	s.Reserve(ring, start.Add(30*time.Second), delivery.Wanted{})
 	if !s.Sent() || s.NotSent {
 		t.Error("the second is taken for lost, too")
 	}
-	s.Lose()
+	s.Lose(s.Sends)
 	if s.Sent() {
 		t.Error("both are lost, and the player may have the code")
 	}
 	// A new code: what was sent of the old one does not count.
 	s = delivery.Sending{}
-	s.Reserve(ring, start, true)
-	s.Reserve(ring, start.Add(4*time.Minute), false)
-	s.Lose()
+	s.Reserve(ring, start, delivery.Wanted{First: true})
+	s.Reserve(ring, start.Add(4*time.Minute), delivery.Wanted{})
+	s.Lose(s.Sends)
 	if s.Sent() || s.Generation != 1 {
 		t.Errorf("the player may have code %d, of which nothing was sent", s.Generation)
 	}
