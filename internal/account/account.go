@@ -10,6 +10,12 @@
 // The challenge that the player sees is only told afterwards. A crash in between
 // costs the player one more code; it never gives a code a second life.
 //
+// A code that a provider has made cannot be compared here, and no update can wait for
+// the provider. So its attempt is spent in one update ([Book.Attempt]), the provider is
+// asked, and what it says is settled in another ([Book.Settle]): there a right answer
+// gets its attempt back, if what it answers is still open. Whatever happens in between,
+// or does not, the attempt is spent.
+//
 // # Budgets
 //
 // Wrong answers are counted on the account: per factor, and for answers to
@@ -156,6 +162,9 @@ type Account struct {
 	Devices  []Device                    `json:"devices,omitempty"`
 	Pending  []Pending                   `json:"pending,omitempty"`
 	Setup    *Setup                      `json:"setup,omitempty"`
+	// Inquiries are the attempts of which a provider has not said yet whether they are
+	// right.
+	Inquiries []Inquiry `json:"inquiries,omitempty"`
 	// Changed tells when each cause of a hold last happened.
 	Changed map[policy.Cause]time.Time `json:"changed,omitempty"`
 	// HeldUntil is the end of the cooling-off time that followed a binding which
@@ -335,6 +344,7 @@ func (a *Account) prune(now time.Time) {
 	a.Pending = slices.DeleteFunc(a.Pending, func(p Pending) bool { return !now.Before(p.Expires) })
 	a.Devices = slices.DeleteFunc(a.Devices, func(d Device) bool { return !now.Before(d.Until) })
 	a.Notices = slices.DeleteFunc(a.Notices, func(n Notice) bool { return !now.Before(n.At.Add(NoticeLifetime)) })
+	a.Inquiries = slices.DeleteFunc(a.Inquiries, func(q Inquiry) bool { return !now.Before(q.Until) })
 	if a.Setup != nil && !now.Before(a.Setup.Expires) {
 		a.Setup = nil
 	}

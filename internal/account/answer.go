@@ -83,44 +83,25 @@ func (b *Book) Answer(ctx context.Context, id ID, in Answer) (Result, error) {
 	}
 	var out Result
 	err = b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
-		out = Result{}
-		p := a.pending(in.Challenge)
-		if p == nil {
-			return nil, errUnchanged
-		}
 		d.at = now
-		asker := Asker{Browser: p.Browser, Purpose: in.Purpose}
-		if out = a.mayTry(in.Factor, asker, now); out.Verdict != Right {
+		var t attempt
+		if t, out = a.attempt(in, now); out.Verdict != Right {
 			return nil, errUnchanged
 		}
-		event := audit.Event{Challenge: p.ID, Rule: p.Rules, Factor: string(in.Factor)}
 		verdict, root := b.check(id, a, in, now)
+		var events []audit.Event
 		switch verdict {
 		case Right:
-			event.Name = audit.ChallengePassed
-			a.dropPending(p.ID)
-			var events []audit.Event
-			out, events = b.passed(id, a, in, asker, d, root)
-			return append([]audit.Event{event}, events...), nil
+			out, events = b.right(id, a, t, root, d)
 		case Wrong, Used:
-			events, kind := a.spend(in.Factor, asker, now)
-			p.Wrong++
-			out = Result{Verdict: verdict, AttemptsLeft: AttemptsPerChallenge - p.Wrong, RetryAt: a.NotBefore(in.Factor, asker)}
-			event.Name = audit.ChallengeWrong
-			if p.Wrong >= AttemptsPerChallenge {
-				out.Verdict = UsedUp
-				event.Name = audit.ChallengeUsedUp
-				a.dropPending(p.ID)
-			}
-			if kind != "" {
-				a.note(kind, in.Client, asker.Browser, now)
-				out.Alerts = []Alert{a.alert(id, kind, d, time.Time{})}
-			}
-			return append([]audit.Event{event}, events...), nil
+			spent := a.spendOn(&t, now)
+			out, events = b.wrong(id, a, t, verdict, d)
+			events = append(events, spent...)
 		default:
 			out = Result{Verdict: verdict}
 			return nil, errUnchanged
 		}
+		return events, nil
 	})
 	if err != nil {
 		return Result{}, fmt.Errorf("checking answer: %w", err)
@@ -128,18 +109,83 @@ func (b *Book) Answer(ctx context.Context, id ID, in Answer) (Result, error) {
 	return out, nil
 }
 
-// passed does what follows a right answer, which check has consumed. root is that of
-// the factor.
-func (b *Book) passed(id ID, a *Account, in Answer, asker Asker, d drawn, root time.Time) (Result, []audit.Event) {
-	now := d.at
+// attempt is an answer that is looked at.
+type attempt struct {
+	Answer
+	asker Asker
+	// trusted tells that it is spent from the budgets of a trusted browser, failed how
+	// many wrong answers in a row came before it.
+	trusted bool
+	failed  int
+	// kind is what the player is to be told of if it is wrong.
+	kind Kind
+}
+
+// attempt returns what becomes of an answer that is looked at, with Right, or why it is
+// not. A challenge whose attempts are used up may still be open, for those of which a
+// provider has not said yet whether they are right.
+func (a *Account) attempt(in Answer, now time.Time) (attempt, Result) {
+	p := a.pending(in.Challenge)
+	if p == nil || p.Wrong >= AttemptsPerChallenge {
+		return attempt{}, Result{}
+	}
+	t := attempt{Answer: in, asker: Asker{Browser: p.Browser, Purpose: in.Purpose}, trusted: a.Device(p.Browser) != nil}
+	if spent := a.budgets(t)[in.Factor]; spent != nil {
+		t.failed = spent.InARow
+	}
+	return t, a.mayTry(in.Factor, t.asker, now)
+}
+
+// spendOn counts an attempt as a wrong one, on the challenge and on the account.
+func (a *Account) spendOn(t *attempt, now time.Time) []audit.Event {
+	a.pending(t.Challenge).Wrong++
+	events, kind := a.spend(t.Factor, t.asker, now)
+	t.kind = kind
+	return events
+}
+
+// wrong does what follows a wrong answer whose attempt was spent.
+func (b *Book) wrong(id ID, a *Account, t attempt, verdict Verdict, d drawn) (Result, []audit.Event) {
+	p := a.pending(t.Challenge)
+	out := Result{Verdict: verdict, AttemptsLeft: AttemptsPerChallenge - p.Wrong, RetryAt: a.NotBefore(t.Factor, t.asker)}
+	event := audit.Event{Name: audit.ChallengeWrong, Challenge: p.ID, Rule: p.Rules, Factor: string(t.Factor)}
+	if p.Wrong >= AttemptsPerChallenge && !a.asked(p.ID) {
+		out.Verdict = UsedUp
+		event.Name = audit.ChallengeUsedUp
+		a.dropPending(p.ID)
+	}
+	out.Alerts = a.warn(id, t, d)
+	return out, []audit.Event{event}
+}
+
+// warn returns what the player is to be told after an attempt that was spent.
+func (a *Account) warn(id ID, t attempt, d drawn) []Alert {
+	spent := a.budgets(t)[t.Factor]
+	if t.kind == "" || t.kind == KindDisabled && (spent == nil || !spent.Disabled) {
+		return nil
+	}
+	a.note(t.kind, t.Client, t.asker.Browser, d.at)
+	return []Alert{a.alert(id, t.kind, d, time.Time{})}
+}
+
+// right does what follows a right answer, of which what was shown is consumed. root is
+// that of the factor.
+func (b *Book) right(id ID, a *Account, t attempt, root time.Time, d drawn) (Result, []audit.Event) {
+	now, p := d.at, a.pending(t.Challenge)
 	out := Result{Verdict: Right, Root: root}
-	var events []audit.Event
+	events := []audit.Event{{Name: audit.ChallengePassed, Challenge: p.ID, Rule: p.Rules, Factor: string(t.Factor)}}
+	a.dropPending(t.Challenge)
 	kind := KindPassed
-	spent := a.spent(asker.Browser)[in.Factor]
 	// Before the browser is trusted, which gives it other budgets than those it used.
-	delete(a.spent(asker.Browser), in.Factor)
+	if spent := a.budgets(t)[t.Factor]; spent != nil {
+		if spent.Disabled {
+			// By the very attempt that turned out to be right, or by one beside it.
+			events = append(events, audit.Event{Name: audit.EnrolmentUnlocked, Factor: string(t.Factor), Reason: "passed"})
+		}
+		delete(a.budgets(t), t.Factor)
+	}
 	switch {
-	case in.Factor == policy.RecoveryKey:
+	case t.Factor == policy.RecoveryKey:
 		// Whoever lost the other factors may have lost more: everything that was opened
 		// before ends, and the challenge goes on in the new epoch.
 		kind = KindKeyUsed
@@ -154,16 +200,16 @@ func (b *Book) passed(id ID, a *Account, in Answer, asker Asker, d drawn, root t
 		}
 		a.Recovered, a.Changed[policy.CauseRecovery] = now, now
 		a.revoke()
-		events = append(events, audit.Event{Name: audit.RecoveryKeyUsed, Challenge: in.Challenge},
+		events = append(events, audit.Event{Name: audit.RecoveryKeyUsed, Challenge: t.Challenge},
 			audit.Event{Name: audit.RecoveryKeyIssued}, audit.Event{Name: audit.AccountGrantsRevoked})
-	case in.Trust && asker.Browser != "" && a.trust(asker.Browser, in.Client, now):
+	case t.Trust && t.asker.Browser != "" && a.trust(t.asker.Browser, t.Client, now):
 		kind = KindDeviceTrusted
 		events = append(events, audit.Event{Name: audit.DeviceTrusted})
-	case spent != nil && spent.InARow >= FreeAttempts && a.Device(asker.Browser) == nil:
+	case t.failed >= FreeAttempts && a.Device(t.asker.Browser) == nil:
 		// A success after failures (OWASP ASVS 6.3.5).
 		kind = KindFailures
 	}
-	a.note(kind, in.Client, asker.Browser, now)
+	a.note(kind, t.Client, t.asker.Browser, now)
 	if kind != KindPassed {
 		out.Alerts = []Alert{a.alert(id, kind, d, root)}
 	}
@@ -178,20 +224,15 @@ func (b *Book) check(id ID, a *Account, in Answer, now time.Time) (v Verdict, ro
 	case policy.TOTP:
 		return a.checkTOTP(in, now)
 	case policy.SMS:
-		e := a.Enrolment(policy.SMS)
-		// Without one the code went to the phone that the site knows, which answers only
-		// while there is no factor (invariant I6).
-		if e == nil && (a.Enrolled() || a.Frozen != nil) || e != nil && !a.counts(e.Since) {
+		e, usable := a.phone()
+		if !usable {
 			return Unusable, root
 		}
 		// The code belongs to the challenge: dropping the challenge consumes it.
 		if in.Expected == "" || !factor.VerifySMSCode(in.Expected, in.Code) {
 			return Wrong, root
 		}
-		if e != nil {
-			e.Used, root = now, young(e.Since, e.Root, now)
-		}
-		return Right, root
+		return Right, e.shown(now)
 	case policy.RecoveryKey:
 		if !a.has(policy.RecoveryKey) {
 			return Unusable, root
@@ -204,6 +245,26 @@ func (b *Book) check(id ID, a *Account, in Answer, now time.Time) (v Verdict, ro
 	default:
 		return Unusable, root
 	}
+}
+
+// phone returns the phone that is a factor, and whether a code by SMS is looked at.
+// Without one the code went to the phone that the site knows, which answers only while
+// there is no factor (invariant I6).
+func (a *Account) phone() (e *Enrolment, usable bool) {
+	if e = a.Enrolment(policy.SMS); e != nil {
+		return e, a.counts(e.Since)
+	}
+	return nil, !a.Enrolled() && a.Frozen == nil
+}
+
+// shown notes that a phone was shown to be at hand, and returns its root. The one that
+// the site knows, nil, has none.
+func (e *Enrolment) shown(now time.Time) time.Time {
+	if e == nil {
+		return time.Time{}
+	}
+	e.Used = now
+	return young(e.Since, e.Root, now)
 }
 
 // checkTOTP compares the code with those of all authenticators, in the same time

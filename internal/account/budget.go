@@ -82,6 +82,19 @@ func (a *Account) spent(browser string) map[policy.Factor]*Failures {
 	return a.Failures
 }
 
+// budgets returns those from which an attempt is or was spent, even if the browser has
+// become trusted since; nil if they ended with its trust.
+func (a *Account) budgets(t attempt) map[policy.Factor]*Failures {
+	switch d := a.Device(t.asker.Browser); {
+	case !t.trusted:
+		return a.Failures
+	case d != nil:
+		return d.Failures
+	default:
+		return nil
+	}
+}
+
 // mayTry says Right if an answer by the factor is looked at now.
 func (a *Account) mayTry(f policy.Factor, who Asker, now time.Time) Result {
 	at := a.NotBefore(f, who)

@@ -31,7 +31,7 @@ var changes = map[string]way{
 		return only(b.BeginTOTP(ctx, id, c))
 	}, first: true},
 	"begin SMS": {do: func(b *account.Book, ctx context.Context, id account.ID, c account.Change) error {
-		return only(b.BeginSMS(ctx, id, c, otherPhone))
+		return only(b.BeginSMS(ctx, id, c, otherPhone, ""))
 	}, first: true},
 	"switch off": {do: func(b *account.Book, ctx context.Context, id account.ID, c account.Change) error {
 		return only(b.SwitchOff(ctx, id, c))

@@ -38,7 +38,7 @@ func (w *world) enrolSMS() string {
 
 func (w *world) beginSMS(c account.Change, to sms.Number) account.SetupSend {
 	w.Helper()
-	send, err := w.book.BeginSMS(w.Context(), w.id, c, to)
+	send, err := w.book.BeginSMS(w.Context(), w.id, c, to, "")
 	if err != nil {
 		w.Fatal(err)
 	}

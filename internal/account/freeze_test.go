@@ -318,7 +318,7 @@ func TestInvariantI6WhatAChangeBindsIsNotOlderThanItsNotice(t *testing.T) {
 	w.enrolSMS()
 	ticking := func() time.Time { w.clock.add(time.Nanosecond); return w.clock.now() }
 	book := account.NewBook(w.store, w.ring, w.rand, ticking)
-	send, err := book.BeginSMS(t.Context(), w.id, w.proved(), otherPhone)
+	send, err := book.BeginSMS(t.Context(), w.id, w.proved(), otherPhone, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -170,7 +170,7 @@ func (p *prepared) bindings() map[string]killing {
 			if err != nil {
 				return err
 			}
-			send, err := v.book.BeginSMS(v.Context(), v.id, c, phone)
+			send, err := v.book.BeginSMS(v.Context(), v.id, c, phone, "")
 			if err != nil {
 				return err
 			}

@@ -97,6 +97,11 @@ func (a *Account) find(in Interruption, now time.Time) *Pending {
 		if p.Rules != in.Rules || p.Fingerprint != in.Fingerprint || p.Binding != in.Binding {
 			continue
 		}
+		// Nothing but what a provider has been asked about answers it any more, and after
+		// a crash not even that.
+		if p.Wrong >= AttemptsPerChallenge {
+			continue
+		}
 		// Only the secret that was made with a challenge can be given to its second
 		// click; one that a browser had before is nobody else's.
 		if p.Browser == in.Browser || in.FirstMet && p.FirstMet && now.Sub(p.Opened) < doubleClick {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/factor"
 	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/policy"
@@ -22,89 +23,28 @@ func (b *Book) BeginTOTP(ctx context.Context, id ID, c Change) (*Setup, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.begin(ctx, id, c, Setup{Factor: policy.TOTP, Secret: secret})
+	s, _, err := b.begin(ctx, id, c, Setup{Factor: policy.TOTP, Secret: secret})
+	return s, err
 }
 
-// BeginSMS keeps a phone number until the code that goes to it is confirmed, and
-// reserves the SMS with the first one. It takes the place of a set-up under way.
-func (b *Book) BeginSMS(ctx context.Context, id ID, c Change, phone sms.Number) (SetupSend, error) {
-	s := Setup{Factor: policy.SMS, Phone: phone}
-	s.Reserve(b.ring, b.now(), true)
-	begun, err := b.begin(ctx, id, c, s)
-	if err != nil {
-		return SetupSend{}, err
-	}
-	return b.withCode(SetupSend{Setup: begun, Granted: true})
-}
-
-// SetupSend is an SMS of a set-up.
-type SetupSend struct {
-	// Setup as it is now; nil if it is not there any more.
-	Setup *Setup
-	// Granted tells that the caller, and nobody else, is to send Code now.
-	Granted  bool
-	Code     string
-	Validity time.Duration
-}
-
-// ResendSetup reserves another SMS of a set-up, from where it was begun.
-func (b *Book) ResendSetup(ctx context.Context, id ID, c Change, setup string) (SetupSend, error) {
-	var out SetupSend
-	err := b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
-		out = SetupSend{}
-		s := a.setup(c, setup)
-		if s == nil || s.Factor != policy.SMS {
-			return nil, errUnchanged
-		}
-		out.Setup = s
-		if out.Granted = s.Reserve(b.ring, now, false); !out.Granted {
-			return nil, errUnchanged
-		}
-		return nil, nil
-	})
-	if err != nil {
-		return SetupSend{}, fmt.Errorf("reserving set-up code: %w", err)
-	}
-	return b.withCode(out)
-}
-
-func (b *Book) withCode(s SetupSend) (SetupSend, error) {
-	if !s.Granted {
-		return s, nil
-	}
-	var err error
-	if s.Code, err = b.setupCode(s.Setup); err != nil {
-		return SetupSend{}, err
-	}
-	s.Validity = min(s.Setup.Validity(b.now()), s.Setup.Expires.Sub(b.now()))
-	return s, nil
-}
-
-// LoseSetupSMS notes that the last reserved SMS of a set-up was not handed to a
-// provider.
-func (b *Book) LoseSetupSMS(ctx context.Context, id ID, setup string) error {
-	return b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
-		if a.Setup == nil || a.Setup.ID != setup {
-			return nil, errUnchanged
-		}
-		a.Setup.Lose()
-		return nil, nil
-	})
-}
-
-// setup returns the set-up under way if it was begun where the change is made.
+// setup returns the set-up under way if it was begun where the change is made, and
+// takes another code. One whose attempts are used up may still be there, for those of
+// which a provider has not said yet whether they are right.
 func (a *Account) setup(c Change, id string) *Setup {
-	if s := a.Setup; s != nil && s.ID == id && s.Binding == c.Binding && s.Browser == c.Browser {
+	s := a.Setup
+	if s != nil && s.ID == id && s.Binding == c.Binding && s.Browser == c.Browser && s.Wrong < AttemptsPerChallenge {
 		return s
 	}
 	return nil
 }
 
-func (b *Book) begin(ctx context.Context, id ID, c Change, s Setup) (*Setup, error) {
+// begin begins a set-up, and returns the managed code of the one whose place it takes.
+func (b *Book) begin(ctx context.Context, id ID, c Change, s Setup) (*Setup, delivery.Running, error) {
 	var err error
 	if s.ID, err = newID(b.rand); err != nil {
-		return nil, err
+		return nil, delivery.Running{}, err
 	}
+	var replaced delivery.Running
 	s.Binding, s.Browser, s.Proof, s.Root = c.Binding, c.Browser, c.Proof, c.Root
 	s.Expires = b.now().Add(SetupLifetime)
 	err = b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
@@ -114,23 +54,18 @@ func (b *Book) begin(ctx context.Context, id ID, c Change, s Setup) (*Setup, err
 		if s.Factor == policy.TOTP && s.Proof != ProofRecovery && a.Full() {
 			return nil, ErrFull
 		}
+		replaced = delivery.Running{}
+		if a.Setup != nil {
+			replaced = a.Setup.Running()
+		}
 		kept := s
 		a.Setup = &kept
 		return []audit.Event{{Name: audit.EnrolmentBegun, Factor: string(s.Factor), Reason: string(s.Proof)}}, nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("beginning set-up: %w", err)
+		return nil, delivery.Running{}, fmt.Errorf("beginning set-up: %w", err)
 	}
-	return &s, nil
-}
-
-// setupCode returns the SMS code of a set-up.
-func (b *Book) setupCode(s *Setup) (string, error) {
-	key, err := b.ring.Key(s.Key, seal.Code)
-	if err != nil {
-		return "", fmt.Errorf("deriving set-up code: %w", err)
-	}
-	return factor.SMSCode(key, "setup/"+s.ID, s.Generation, s.Phone.E164()), nil
+	return &s, replaced, nil
 }
 
 // Bound is the outcome of a binding.
@@ -152,26 +87,19 @@ type Bound struct {
 // either the old factors or the new one (invariants I6 and I7). name is what the
 // player calls an authenticator.
 func (b *Book) Confirm(ctx context.Context, id ID, c Change, setup, code, name string) (Bound, error) {
-	d, err := b.draw()
-	if err != nil {
-		return Bound{}, err
-	}
-	enrolment, err := newID(b.rand)
+	d, enrolment, err := b.drawBinding()
 	if err != nil {
 		return Bound{}, err
 	}
 	var out Bound
-	err = b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
+	err = b.update(ctx, id, func(a *Account, now time.Time) (events []audit.Event, err error) {
 		out = Bound{}
 		s := a.setup(c, setup)
 		if s == nil {
 			return nil, errUnchanged
 		}
-		c := c
-		// A set-up ends with its epoch, so what was proved for it still is.
-		c.Proof, c.Epoch, c.Root = s.Proof, a.Epoch, s.Root
-		if !c.mayBind(a) {
-			return nil, ErrNotProved
+		if _, err := s.change(a, c); err != nil {
+			return nil, err
 		}
 		d.at = now
 		step, right, err := b.checkSetup(s, code, now)
@@ -186,27 +114,64 @@ func (b *Book) Confirm(ctx context.Context, id ID, c Change, setup, code, name s
 		}
 		if !right {
 			s.Wrong++
-			out = Bound{Verdict: Wrong, AttemptsLeft: AttemptsPerChallenge - s.Wrong, Setup: s}
-			if s.Wrong >= AttemptsPerChallenge {
-				a.Setup = nil
-				out = Bound{Verdict: UsedUp}
-			}
-			return []audit.Event{{Name: audit.ChallengeWrong, Factor: string(s.Factor), Reason: "setup"}}, nil
+			out, events = a.setupFailed()
+			return events, nil
 		}
-		e := Enrolment{
-			ID: enrolment, Factor: s.Factor, Name: shortened(name), Secret: s.Secret, Phone: s.Phone, Since: now, LastStep: step,
-		}
-		var events []audit.Event
-		if out, events, err = b.bind(id, a, c, e, d); err != nil {
-			return nil, err
-		}
-		out.Setup = s
-		return events, nil
+		out, events, err = b.confirmed(id, a, c, Enrolment{ID: enrolment, Name: shortened(name), LastStep: step}, d)
+		return events, err
 	})
 	if err != nil {
 		return Bound{}, fmt.Errorf("confirming set-up: %w", err)
 	}
 	return out, nil
+}
+
+// change returns the change under which a set-up binds its factor. A set-up ends with
+// its epoch, so what was proved for it still is.
+func (s *Setup) change(a *Account, c Change) (Change, error) {
+	c.Proof, c.Epoch, c.Root = s.Proof, a.Epoch, s.Root
+	if !c.mayBind(a) {
+		return Change{}, ErrNotProved
+	}
+	return c, nil
+}
+
+// setupFailed does what follows a wrong code for the set-up under way, whose attempt
+// was counted.
+func (a *Account) setupFailed() (Bound, []audit.Event) {
+	s := a.Setup
+	out := Bound{Verdict: Wrong, AttemptsLeft: AttemptsPerChallenge - s.Wrong, Setup: s}
+	if s.Wrong >= AttemptsPerChallenge && !a.asked(s.ID) {
+		a.Setup = nil
+		out = Bound{Verdict: UsedUp}
+	}
+	return out, []audit.Event{{Name: audit.ChallengeWrong, Factor: string(s.Factor), Reason: "setup"}}
+}
+
+// confirmed binds the factor of the set-up under way, whose code was right. e is what
+// the set-up does not say of it.
+func (b *Book) confirmed(id ID, a *Account, c Change, e Enrolment, d drawn) (Bound, []audit.Event, error) {
+	s := a.Setup
+	c, err := s.change(a, c)
+	if err != nil {
+		return Bound{}, nil, err
+	}
+	e.Factor, e.Secret, e.Phone, e.Since = s.Factor, s.Secret, s.Phone, d.at
+	out, events, err := b.bind(id, a, c, e, d)
+	if err != nil {
+		return Bound{}, nil, err
+	}
+	out.Setup = s
+	return out, events, nil
+}
+
+// drawBinding is draw with the id of a new enrolment.
+func (b *Book) drawBinding() (d drawn, enrolment string, err error) {
+	if d, err = b.draw(); err != nil {
+		return drawn{}, "", err
+	}
+	enrolment, err = newID(b.rand)
+	return d, enrolment, err
 }
 
 // shortened cuts a name that was made longer than a page lets it be.
@@ -223,6 +188,9 @@ func (b *Book) checkSetup(s *Setup, code string, now time.Time) (step int64, rig
 		step, result := factor.VerifyTOTP(s.Secret, code, now, 1, 0)
 		return step, result == factor.Right, nil
 	}
+	if s.Managed != "" {
+		return 0, false, nil // only its provider knows the code
+	}
 	want, err := b.setupCode(s)
 	if err != nil || s.CodeExpired(now) {
 		return 0, false, err
@@ -233,11 +201,7 @@ func (b *Book) checkSetup(s *Setup, code string, now time.Time) (step int64, rig
 // BindPhone binds a phone that the player has just shown to hold, by a code that
 // was sent to it for this very change.
 func (b *Book) BindPhone(ctx context.Context, id ID, c Change, phone sms.Number) (Bound, error) {
-	d, err := b.draw()
-	if err != nil {
-		return Bound{}, err
-	}
-	enrolment, err := newID(b.rand)
+	d, enrolment, err := b.drawBinding()
 	if err != nil {
 		return Bound{}, err
 	}

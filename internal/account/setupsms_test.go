@@ -12,7 +12,7 @@ import (
 // resend asks for another SMS of a set-up, where it was begun.
 func (w *world) resend(setup string) account.SetupSend {
 	w.Helper()
-	send, err := w.book.ResendSetup(w.Context(), w.id, unproved(), setup)
+	send, err := w.book.ResendSetup(w.Context(), w.id, unproved(), setup, "")
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestFiftyResendsAtOnceAreOneSMS(t *testing.T) {
 	w.clock.add(30 * time.Second)
 	var granted atomic.Int32
 	atOnce(50, func(i int) {
-		again, err := []*account.Book{w.book, w.node2}[i%2].ResendSetup(t.Context(), w.id, unproved(), send.Setup.ID)
+		again, err := []*account.Book{w.book, w.node2}[i%2].ResendSetup(t.Context(), w.id, unproved(), send.Setup.ID, "")
 		if err != nil {
 			t.Error(err)
 		}
@@ -117,7 +117,7 @@ func TestASetUpIsSentAgainOnlyWhereItBegan(t *testing.T) {
 		"another session": {Binding: "session 2", Browser: "browser"}, "another browser": {Binding: "session", Browser: "browser 2"},
 		"no browser": {Binding: "session"},
 	} {
-		if again, err := w.book.ResendSetup(t.Context(), w.id, c, send.Setup.ID); again.Granted || again.Setup != nil || again.Code != "" || err != nil {
+		if again, err := w.book.ResendSetup(t.Context(), w.id, c, send.Setup.ID, ""); again.Granted || again.Setup != nil || again.Code != "" || err != nil {
 			t.Errorf("from %s: %v, %v", name, again, err)
 		}
 	}
@@ -134,14 +134,14 @@ func TestAnSMSThatWasNotSentIsNotedAtItsSetUp(t *testing.T) {
 	w := newWorld(t)
 	send := w.beginSMS(unproved(), phone)
 	for range 2 {
-		if err := w.book.LoseSetupSMS(t.Context(), w.id, "another"); err != nil {
+		if err := w.book.SetupNotSent(t.Context(), w.id, "another", 1); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if s := w.account().Setup; s.NotSent || !s.Sent() {
 		t.Error("another set-up's SMS was noted at this one")
 	}
-	if err := w.book.LoseSetupSMS(t.Context(), w.id, send.Setup.ID); err != nil {
+	if err := w.book.SetupNotSent(t.Context(), w.id, send.Setup.ID, 1); err != nil {
 		t.Fatal(err)
 	}
 	if s := w.account().Setup; !s.NotSent || s.Sent() || s.Sends != 1 {

@@ -192,7 +192,7 @@ func (d *drive) begin(p *person) {
 	if d.one(5) {
 		to = pick(d, d.people[d.IntN(2)].phones)
 	}
-	send, err := d.book().BeginSMS(ctx, d.id, d.change(p, s), to)
+	send, err := d.book().BeginSMS(ctx, d.id, d.change(p, s), to, "")
 	if !d.wantErr(p, "begin sms", s, err, want) {
 		return
 	}
@@ -205,7 +205,7 @@ func (d *drive) resend(p *person) {
 	if b == nil {
 		return
 	}
-	send, err := d.book().ResendSetup(ctx, d.id, d.change(p, showing{}), b.setup)
+	send, err := d.book().ResendSetup(ctx, d.id, d.change(p, showing{}), b.setup, "")
 	d.note(p, "asks for another code: %v", send.Granted)
 	if err != nil || send.Granted && (b.by != p || b.factor != policy.SMS || !d.at.Before(b.expires)) {
 		d.bad("ResendSetup() = %v, %v", send.Granted, err)
@@ -218,8 +218,8 @@ func (d *drive) resend(p *person) {
 		b.codes, b.from = append(b.codes, send.Code), d.at
 	}
 	if d.one(4) {
-		if err := d.book().LoseSetupSMS(ctx, d.id, b.setup); err != nil {
-			d.bad("LoseSetupSMS() = %v", err)
+		if err := d.book().SetupNotSent(ctx, d.id, b.setup, send.Number); err != nil {
+			d.bad("SetupNotSent() = %v", err)
 		}
 	}
 }

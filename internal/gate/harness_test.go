@@ -295,7 +295,7 @@ func (w *world) enrolSMS(name string) string {
 	}
 	id := w.back.Accounts.ID("id-" + name)
 	c := account.Change{Proof: account.ProofFactor, Epoch: w.epoch(id), Binding: "b", Browser: "b"}
-	send, err := w.back.Accounts.BeginSMS(context.Background(), id, c, number)
+	send, err := w.back.Accounts.BeginSMS(context.Background(), id, c, number, "")
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -236,7 +236,7 @@ func (g *Gate) open(w http.ResponseWriter, r *http.Request, who *caller, ch *cha
 		ch, err = b.Challenges.Ensure(ctx, ch)
 		return ch, opened.Account, err
 	}
-	send, err := b.Challenges.EnsureSent(ctx, ch)
+	send, err := b.Challenges.EnsureSent(ctx, ch, "")
 	if err != nil {
 		return nil, nil, err
 	}

@@ -45,7 +45,7 @@ func (g *Gate) beginSMS(w http.ResponseWriter, r *http.Request, who *caller, c a
 		}
 		return g.bound(w, r, who, done, policy.SMS)
 	}
-	send, err := who.backend.Accounts.BeginSMS(r.Context(), who.id, c, phone)
+	send, err := who.backend.Accounts.BeginSMS(r.Context(), who.id, c, phone, "")
 	if err != nil {
 		return g.changeFailed(w, r, who, err)
 	}
@@ -68,7 +68,7 @@ func (g *Gate) showTypo(w http.ResponseWriter, r *http.Request, who *caller, for
 
 // resendSetup sends the code of a set-up once more, if that may be now.
 func (g *Gate) resendSetup(w http.ResponseWriter, r *http.Request, who *caller, form url.Values) error {
-	send, err := who.backend.Accounts.ResendSetup(r.Context(), who.id, g.changeBy(r, who), form.Get(challengepages.FieldSetup))
+	send, err := who.backend.Accounts.ResendSetup(r.Context(), who.id, g.changeBy(r, who), form.Get(challengepages.FieldSetup), "")
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
@@ -92,10 +92,10 @@ func (g *Gate) deliverSetup(w http.ResponseWriter, r *http.Request, who *caller,
 	if sent {
 		return g.showSMSSetup(w, r, who, s, challengepages.ProblemNone)
 	}
-	if err := who.backend.Accounts.LoseSetupSMS(r.Context(), who.id, s.ID); err != nil {
+	if err := who.backend.Accounts.SetupNotSent(r.Context(), who.id, s.ID, send.Number); err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
-	s.Lose()
+	s.Lose(send.Number)
 	return g.showSMSSetup(w, r, who, s, challengepages.ProblemNotSent)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/stepgate/stepgate/challengepages"
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/challenge"
+	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/sms"
 	"github.com/stepgate/stepgate/store"
@@ -49,7 +50,7 @@ func DefaultSMSLimits() SMSLimits {
 // sendCode sends the challenge's SMS code, if one may be sent now, and returns
 // the challenge as it is afterwards. first sends only the very first one.
 func (g *Gate) sendCode(r *http.Request, who *caller, ch *challenge.Challenge, first bool) (*challenge.Challenge, error) {
-	send, err := who.backend.Challenges.ReserveSend(r.Context(), ch.ID, first)
+	send, err := who.backend.Challenges.ReserveSend(r.Context(), ch.ID, delivery.Wanted{First: first})
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func (g *Gate) deliver(r *http.Request, who *caller, send challenge.Send) (*chal
 		return nil, err
 	}
 	if !sent {
-		return who.backend.Challenges.MarkNotSent(r.Context(), ch.ID)
+		return who.backend.Challenges.MarkNotSent(r.Context(), ch.ID, send.Number)
 	}
 	return ch, nil
 }
