@@ -51,6 +51,7 @@ var mayImport = []struct {
 	{"store/*", []string{"store", "store/internal/*"}, "a store does not know what it keeps"},
 	{"sms", nil, "a contract depends on nobody who keeps it or uses it"},
 	{"sms/*", []string{"sms"}, "a sender does not know what it sends"},
+	{"sms/failover", []string{"sms"}, "it knows senders by their contract, and no provider by name"},
 	{"internal/pgserver", nil, "it runs a database for tests and examples, and knows nothing of what is in it"},
 	{"internal/pgserver/pgtest", []string{"internal/pgserver"}, "it runs a database for tests"},
 	{"examples/casino", nil, "the site knows nothing of Stepgate"},
@@ -80,6 +81,7 @@ var onlyIn = []struct {
 	{"github.com/klauspost/compress", []string{"internal/body"}, "as gqlparser"},
 	{"github.com/nyaruka/phonenumbers", []string{"sms"}, "one place reads phone numbers"},
 	{"github.com/mileusna/useragent", []string{"internal/gate"}, "one place says where somebody was"},
+	{"golang.org/x/time", []string{"sms/failover"}, "one place keeps to the rates of providers"},
 }
 
 // neverReaches says what packages must not depend on, however indirectly.
@@ -91,6 +93,7 @@ var neverReaches = []struct {
 	{"policy", []string{"net/http", "log", "github.com/", "golang.org/x/"}, "it is a pure function in the standard library's terms"},
 	{"store", []string{"net/http", "os/exec", "github.com/", "golang.org/x/"}, "a contract brings no dependency to who implements it"},
 	{"sms", []string{"net/http", "os/exec"}, "a contract brings no transport to who implements it"},
+	{"sms/failover", []string{"net/http", "os/exec"}, "it hands over what others carry"},
 	{"internal/account", []string{"net/http"}, "it neither sends a message nor reads a request"},
 	{"internal/factor", []string{"net/http"}, "it verifies, nothing else"},
 	{"internal/seal", []string{"net/http", "os/exec"}, "keys stay in memory"},
