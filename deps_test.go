@@ -40,6 +40,7 @@ var mayImport = []struct {
 	{"internal/factor", nil, "it verifies, nothing else"},
 	{"internal/held", nil, "it captures and restores; who may release is decided elsewhere"},
 	{"internal/notify", nil, "it signs and sends; what there is to tell, and whom, is decided elsewhere"},
+	{"internal/smsguard", []string{"internal/seal", "sms", "store"}, "it counts and pays in the store; who asks and who sends is decided elsewhere"},
 	{"internal/audit", nil, "everybody reports in its words"},
 	{"internal/gsm7", nil, "it counts characters"},
 	{"challengepages", []string{"internal/gsm7", "internal/spelling"}, "view models in, HTML out; errors about an operator's files say what was meant"},
