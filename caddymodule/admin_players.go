@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -121,17 +120,14 @@ func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: s
 
 // support returns what acts for players, on behalf of an agent.
 func (a *App) support(by string) *gate.Support {
-	s := &gate.Support{Sender: a.sender, Pages: a.pages, NoticeURL: a.noticeURL(), Failed: func(err error) {
+	s := &gate.Support{SMS: a.courier, Pages: a.pages, NoticeURL: a.noticeURL(), Failed: func(err error) {
 		a.logger.Error("telling a player what support has done", zap.Error(err))
 	}, Observe: func(e audit.Event) {
-		counters.of(eventLabels{e.Name, e.Rule, factorLabel(e.Factor)}).Inc()
+		count(e)
 		a.audit.Info("step-up", append(eventFields(e), zap.String("by", by))...)
 	}}
 	if a.webhook != nil {
 		s.Notify = a.webhook.Send
-	}
-	if a.SMS != nil {
-		s.SMSTimeout = time.Duration(a.SMS.Timeout)
 	}
 	return s
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/stepgate/stepgate/challengepages"
+	"github.com/stepgate/stepgate/internal/courier"
 	"github.com/stepgate/stepgate/internal/gate"
 	"github.com/stepgate/stepgate/internal/notify"
-	"github.com/stepgate/stepgate/sms"
 )
 
 func init() {
@@ -77,7 +77,7 @@ type App struct {
 
 	store   StoreOpener
 	storeID string
-	sender  sms.Sender
+	courier *courier.Courier
 	pages   *challengepages.Renderer
 
 	firstEnrolment gate.FirstEnrolment
@@ -120,11 +120,12 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	a.keys = place
 	if a.SMS != nil {
-		sender, err := a.SMS.load(ctx)
-		if err != nil {
+		if a.courier, err = a.SMS.load(ctx, a.providerEvent); err != nil {
 			return fmt.Errorf("loading sms: %w", err)
 		}
-		a.sender = sender
+		if a.SMS.Mode == ModeReport {
+			a.logger.Warn("REPORT MODE: no limit and no budget bounds what SMS cost; they only log and count what they would refuse")
+		}
 		if risky := a.SMS.risky(); len(risky) > 0 {
 			a.logger.Warn("numbers that prove no phone, or cost a multiple, get codes", zap.Strings("numbers", risky))
 		}

@@ -1,18 +1,13 @@
 package caddymodule
 
 import (
-	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/stepgate/stepgate/challengepages"
-	"github.com/stepgate/stepgate/internal/gate"
-	"github.com/stepgate/stepgate/sms"
 )
 
 // parseApp reads the global option:
@@ -30,11 +25,7 @@ import (
 //			time_zone   <zone>
 //		}
 //		sms {
-//			<sender> ...
-//			countries <code> ...
-//			numbers   mobile|fixed_or_mobile|voip|personal|fixed ...
-//			timeout   <duration>
-//			limit     number|account|address|block <count> per <duration>
+//			...
 //		}
 //		notify <url> {
 //			secret  <secret>
@@ -156,94 +147,4 @@ func (b *Brand) parseLanguages(d *caddyfile.Dispenser) error {
 		b.Languages = append(b.Languages, challengepages.Lang(name))
 	}
 	return err
-}
-
-func (a *App) parseSMS(d *caddyfile.Dispenser) error {
-	s := new(SMS)
-	a.SMS = s
-	options := []option{
-		{name: "countries", parse: s.parseCountries},
-		{name: "numbers", parse: s.parseNumbers},
-		duration("timeout", "9s", &s.Timeout),
-		{name: "limit", many: true, parse: s.parseLimit},
-	}
-	for _, name := range guests(senderNamespace) {
-		options = append(options, option{name: name, parse: s.parseSender})
-	}
-	if err := parseBlock(d, "sms", options); err != nil {
-		return err
-	}
-	if len(s.SendersRaw) == 0 {
-		return d.Errf("sms needs a sender: write one, such as console")
-	}
-	return nil
-}
-
-func (s *SMS) parseSender(d *caddyfile.Dispenser) error {
-	if len(s.SendersRaw) > 0 {
-		return d.Errf("%s is a second sender: write one only", d.Val())
-	}
-	raw, err := guest(d, senderNamespace, "sender")
-	if err != nil {
-		return err
-	}
-	s.SendersRaw = append(s.SendersRaw, raw)
-	return nil
-}
-
-func (s *SMS) parseCountries(d *caddyfile.Dispenser) error {
-	var err error
-	if s.Countries, err = arguments(d, "one or more country codes in capitals, such as ID"); err != nil {
-		return err
-	}
-	if err := s.numbering().Validate(); err != nil {
-		return d.WrapErr(err)
-	}
-	return nil
-}
-
-func (s *SMS) parseNumbers(d *caddyfile.Dispenser) error {
-	names, err := arguments(d, "mobile and what gets codes besides, such as numbers mobile fixed_or_mobile")
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		s.Numbers = append(s.Numbers, sms.NumberType(name))
-	}
-	if err := s.numbering().Validate(); err != nil {
-		return d.WrapErr(err)
-	}
-	return nil
-}
-
-func (s *SMS) parseLimit(d *caddyfile.Dispenser) error {
-	const want = "what is counted, how many, the word per and a duration, such as limit number 5 per 1h"
-	args, err := arguments(d, want)
-	if err != nil {
-		return err
-	}
-	if len(args) != 4 || args[2] != "per" {
-		return d.Errf("limit needs %s", want)
-	}
-	l := SMSLimit{Scope: gate.SMSScope(args[0])}
-	if !slices.Contains(smsScopes, l.Scope) {
-		var scopes []string
-		for _, scope := range smsScopes {
-			scopes = append(scopes, string(scope))
-		}
-		return unknown(d, args[0], "thing that SMS are counted for", scopes)
-	}
-	if l.Max, err = strconv.ParseInt(args[1], 10, 32); err != nil {
-		return d.Errf("%q is no count: write a whole number, such as 5", args[1])
-	}
-	window, err := caddy.ParseDuration(args[3])
-	if err != nil {
-		return d.Errf("%q is no duration: write a number and a unit, such as 1h", args[3])
-	}
-	l.Window = caddy.Duration(window)
-	if err := l.check(); err != nil {
-		return d.WrapErr(err)
-	}
-	s.Limits = append(s.Limits, l)
-	return nil
 }

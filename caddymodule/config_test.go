@@ -15,7 +15,7 @@ import (
 
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
-	"github.com/stepgate/stepgate/internal/gate"
+	"github.com/stepgate/stepgate/internal/smsguard"
 	"github.com/stepgate/stepgate/policy"
 )
 
@@ -51,7 +51,7 @@ const (
 	plainIdentity = `"identity":{"module":"placeholder","subject":"{http.auth.user.id}"}`
 	// askingIdentity sees a login of the site.
 	askingIdentity = `"identity":{"module":"upstream","url":"http://127.0.0.1:9/me","cookie":"sid","subject":"id"}`
-	smsApp         = `{"brand":{"name":"Example Casino"},"sms":{"senders":[{"module":"console"}]}}`
+	smsApp         = `{"brand":{"name":"Example Casino"},"sms":{"providers":[{"sender":{"module":"console"}}]}}`
 )
 
 func handlerJSON(more string) string {
@@ -80,13 +80,13 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 		{"a language without messages", `{"brand":{"name":"x","languages":["th"]}}`, "", `there are no messages for "th"`},
 		{"an unknown field", `{"brand":{"name":"x"},"stor":{}}`, "", "unknown field"},
 		{"an unknown store", `{"brand":{"name":"x"},"store":{"module":"mysql"}}`, "", "mysql"},
-		{"sms without a sender", `{"brand":{"name":"x"},"sms":{}}`, "", "0 senders"},
-		{"two senders", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"},{"module":"console"}]}}`, "", "2 senders"},
-		{"an unknown country", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"}],"countries":["XX"]}}`, "", "XX"},
-		{"premium numbers", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"}],"numbers":["mobile","premium_rate"]}}`, "", "get no codes"},
-		{"a negative sms timeout", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"}],"timeout":-1}}`, "", "negative"},
-		{"a limit for what is not counted", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"}],"limits":[{"scope":"host","max":1,"window":"1h"}]}}`, "", "host"},
-		{"a limit without a window", `{"brand":{"name":"x"},"sms":{"senders":[{"module":"console"}],"limits":[{"scope":"number","max":1}]}}`, "", "at least 1 per 1s"},
+		{"sms without a sender", `{"brand":{"name":"x"},"sms":{}}`, "", "no sender is configured"},
+		{"two senders", `{"brand":{"name":"x"},"sms":{"providers":[{"sender":{"module":"console"}},{"sender":{"module":"console"}}]}}`, "", `two providers are named "console"`},
+		{"an unknown country", `{"brand":{"name":"x"},"sms":{"providers":[{"sender":{"module":"console"}}],"countries":["XX"]}}`, "", "XX"},
+		{"premium numbers", `{"brand":{"name":"x"},"sms":{"providers":[{"sender":{"module":"console"}}],"numbers":["mobile","premium_rate"]}}`, "", "get no codes"},
+		{"a negative sms timeout", `{"brand":{"name":"x"},"sms":{"providers":[{"sender":{"module":"console"}}],"total_timeout":-1}}`, "", "negative"},
+		{"a limit for what is not counted", `{"brand":{"name":"x"},"sms":{"providers":[{"sender":{"module":"console"}}],"limits":[{"scope":"host","max":1,"window":"1h"}]}}`, "", "host"},
+		{"a limit without a window", `{"brand":{"name":"x"},"sms":{"providers":[{"sender":{"module":"console"}}],"limits":[{"scope":"number","max":1}]}}`, "", "at least 1 per 1s"},
 		{"no identity", plainApp, `{"handler":"step_up"}`, "no identity source"},
 		{"a body that no store takes", plainApp, handlerJSON(`,"max_body":1048577`), "max_body"},
 		{"a negative body", plainApp, handlerJSON(`,"max_body":-1`), "max_body"},
@@ -203,15 +203,15 @@ func TestNoFieldOfARuleIsLost(t *testing.T) {
 
 func TestConfiguredLimitsTakeThePlaceOfThoseOfTheirScope(t *testing.T) {
 	s := SMS{Limits: []SMSLimit{
-		{Scope: gate.SMSPerNumber, Max: 2, Window: caddy.Duration(time.Hour)},
-		{Scope: gate.SMSPerNumber, Max: 3, Window: caddy.Duration(24 * time.Hour)},
+		{Scope: smsguard.PerNumber, Max: 2, Window: caddy.Duration(time.Hour)},
+		{Scope: smsguard.PerNumber, Max: 3, Window: caddy.Duration(24 * time.Hour)},
 	}}
-	want := gate.DefaultSMSLimits()
-	want[gate.SMSPerNumber] = []gate.SMSLimit{{Max: 2, Window: time.Hour}, {Max: 3, Window: 24 * time.Hour}}
+	want := smsguard.DefaultLimits()
+	want[smsguard.PerNumber] = []smsguard.Limit{{Max: 2, Window: time.Hour}, {Max: 3, Window: 24 * time.Hour}}
 	if diff := cmp.Diff(want, s.limits()); diff != "" {
 		t.Errorf("limits (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(gate.DefaultSMSLimits(), new(SMS).limits()); diff != "" {
+	if diff := cmp.Diff(smsguard.DefaultLimits(), new(SMS).limits()); diff != "" {
 		t.Errorf("limits of nothing (-want +got):\n%s", diff)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/policy"
+	"github.com/stepgate/stepgate/sms/failover"
 )
 
 // events counts what happens. It belongs to the process, because each
@@ -62,29 +64,59 @@ func (c *eventCounters) of(l eventLabels) prometheus.Counter {
 	return counter
 }
 
+// messages counts what happens to SMS. Reasons are few: classes, limits, states and
+// alerts have fixed names.
+var messages = prometheus.NewCounterVec(prometheus.CounterOpts{
+	Namespace: "stepgate",
+	Name:      "sms_total",
+	Help:      "What happened to SMS, by provider and reason.",
+}, []string{"event", "provider", "reason"})
+
+// count counts an event.
+func count(e audit.Event) {
+	if e.OfSMS() {
+		messages.WithLabelValues(string(e.Name), e.Provider, e.Reason).Inc()
+		return
+	}
+	counters.of(eventLabels{e.Name, e.Rule, factorLabel(e.Factor)}).Inc()
+}
+
 // registerMetrics makes the counters known to a configuration's registry. The
 // handlers of one configuration share the registry.
 func registerMetrics(registry *prometheus.Registry) error {
-	err := registry.Register(events)
-	if _, known := errors.AsType[prometheus.AlreadyRegisteredError](err); known {
-		return nil
+	for _, vec := range []*prometheus.CounterVec{events, messages} {
+		err := registry.Register(vec)
+		if _, known := errors.AsType[prometheus.AlreadyRegisteredError](err); err != nil && !known {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // observe reports an event of the gate to the audit log, the metrics and the
 // access log. None of them gets more than the event has, and an event has no
 // secret (invariant I8).
 func (a *App) observe(r *http.Request, e audit.Event) {
-	counters.of(eventLabels{e.Name, e.Rule, factorLabel(e.Factor)}).Inc()
+	count(e)
 
 	level := zapcore.InfoLevel
 	if e.Name == audit.RequestGranted {
 		// The ordinary case, as often as the route is used.
 		level = zapcore.DebugLevel
 	}
+	if e.Name == audit.SMSAlert || e.Name == audit.SMSProvider {
+		// Somebody has to look at it.
+		level = zapcore.WarnLevel
+	}
 	if entry := a.audit.Check(level, "step-up"); entry != nil {
-		entry.Write(append(eventFields(e), zap.String("client_ip", clientIP(r)))...)
+		fields := eventFields(e)
+		if r != nil {
+			fields = append(fields, zap.String("client_ip", clientIP(r)))
+		}
+		entry.Write(fields...)
+	}
+	if r == nil {
+		return
 	}
 	// Without an access log nobody reads the fields, and setting them costs more than
 	// the rest of this function.
@@ -105,14 +137,18 @@ func (a *App) observe(r *http.Request, e audit.Event) {
 
 // failed reports why a request was answered 503, or a player was not told.
 func (a *App) failed(r *http.Request, err error) {
-	a.logger.Error("what a protected request depends on failed", zap.String("client_ip", clientIP(r)), zap.Error(err))
+	fields := []zap.Field{zap.Error(err)}
+	if r != nil {
+		fields = append(fields, zap.String("client_ip", clientIP(r)))
+	}
+	a.logger.Error("what a protected request depends on failed", fields...)
 }
 
 // eventFields returns the fields of an event that are set.
 func eventFields(e audit.Event) []zap.Field {
 	fields := []zap.Field{zap.String("event", string(e.Name))}
 	for _, f := range []struct{ key, value string }{
-		{"subject", e.Subject}, {"challenge", e.Challenge}, {"rule", e.Rule}, {"factor", e.Factor}, {"reason", e.Reason},
+		{"subject", e.Subject}, {"challenge", e.Challenge}, {"rule", e.Rule}, {"factor", e.Factor}, {"reason", e.Reason}, {"provider", e.Provider}, {"note", e.Note},
 	} {
 		if f.value != "" {
 			fields = append(fields, zap.String(f.key, f.value))
@@ -129,4 +165,13 @@ func factorLabel(factor string) string {
 	default:
 		return "other"
 	}
+}
+
+// providerEvent reports that an SMS provider is left out, or back.
+func (a *App) providerEvent(provider string, e failover.Event, err error) {
+	event := audit.Event{Name: audit.SMSProvider, At: time.Now(), Factor: string(policy.SMS), Provider: provider, Reason: e.String()}
+	if err != nil {
+		event.Note = err.Error()
+	}
+	a.observe(nil, event)
 }

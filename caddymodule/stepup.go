@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -97,7 +96,7 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 	if h.MaxBody < 0 || h.MaxBody > gate.DefaultMaxBody {
 		return fmt.Errorf("max_body is %d bytes: want 1 to %d, which fits into one record of a store", h.MaxBody, gate.DefaultMaxBody)
 	}
-	rules, err := h.compile(app.sender != nil)
+	rules, err := h.compile(app.courier != nil)
 	if err != nil {
 		return err
 	}
@@ -110,16 +109,18 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 	h.warn(rules.Rules())
 	config := gate.Config{
 		Policy: rules, Identity: source, Backend: app.backend, Pages: app.pages,
-		Sender: app.sender, Issuer: app.Brand.Name,
+		SMS: app.courier, Issuer: app.Brand.Name,
 		Prefix: h.Prefix, Settings: h.Settings, LoginPage: h.LoginPage, TrustedOrigins: h.TrustedOrigins,
 		PublicURL:      h.PublicURL,
 		FirstEnrolment: app.firstEnrolment, StrictTOTP: app.StrictTOTP, MaxBody: h.MaxBody,
 		ClientIP: clientIP, Original: originalURL, Observe: app.observe, Failed: app.failed,
 	}
 	if app.SMS != nil {
-		config.SMSTimeout = time.Duration(app.SMS.Timeout)
 		config.Numbering = app.SMS.numbering()
-		config.SMSLimits = app.SMS.limits()
+		config.OriginLine = app.SMS.bindsOrigin
+		if err := app.SMS.fits(ctx); err != nil {
+			return err
+		}
 	}
 	if app.webhook != nil {
 		config.Notify = app.webhook.Send

@@ -188,3 +188,6 @@ func (r *Renderer) fill(f *frame, p Page) error {
 	}
 	return fmt.Errorf("there is no page of type %T", p)
 }
+
+// Brand returns the site's name as players know it.
+func (r *Renderer) Brand() string { return r.brand.Name }

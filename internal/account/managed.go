@@ -118,6 +118,17 @@ func (a *Account) asked(about string) bool {
 	return slices.ContainsFunc(a.Inquiries, func(q Inquiry) bool { return q.About == about })
 }
 
+// ManagedSetup reports whether a provider made the present code of a set-up, from where
+// that was begun: then AttemptSetup and SettleSetup take the place of Confirm.
+func (b *Book) ManagedSetup(ctx context.Context, id ID, c Change, setup string) (bool, error) {
+	a, err := b.Get(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	s := a.setup(c, setup)
+	return s != nil && s.Managed != "", nil
+}
+
 // SetupTicket is a Ticket for the code of a set-up. Running is what its provider is to
 // be asked about.
 type SetupTicket struct {

@@ -69,6 +69,17 @@ const (
 	AccountGrantsRevoked Name = "account.grants_revoked"
 )
 
+// What can happen to an SMS.
+const (
+	SMSAccepted Name = "sms.accepted" // a provider took it; that says nothing of delivery
+	SMSFailed   Name = "sms.failed"   // a provider did not take it, or nobody knows; the reason is the class
+	SMSLimited  Name = "sms.limited"  // the guard refused it; the reason is the limit
+	SMSAlert    Name = "sms.alert"    // the guard has something to say to the operator
+	SMSReported Name = "sms.reported" // a provider says what became of it; the reason is the state
+	SMSForged   Name = "sms.forged"   // a callback that does not prove itself
+	SMSProvider Name = "sms.provider" // a provider is left out, or back; the reason says which
+)
+
 // Reported is the name under which a rule in report mode tells that the thing of
 // the given name would have happened: "reported.challenged".
 func Reported(name Name) Name {
@@ -91,6 +102,16 @@ type Event struct {
 	Factor string `json:"factor,omitempty"`
 	// Reason says why, in one of a fixed set of words.
 	Reason string `json:"reason,omitempty"`
+	// Provider is the operator's name for the SMS provider concerned.
+	Provider string `json:"provider,omitempty"`
+	// Note is a sentence for the operator, where the reason says too little. It is
+	// Stepgate's own, and goes into no metric.
+	Note string `json:"note,omitempty"`
+}
+
+// OfSMS reports whether the event is about a message, and not about a request or account.
+func (e Event) OfSMS() bool {
+	return strings.HasPrefix(string(e.Name), "sms.") || e.Name == Reported(SMSLimited)
 }
 
 // Encode returns the event as one line of JSON, the form in which the audit log

@@ -89,9 +89,9 @@ type answer struct {
 
 // try looks at one answer. What the account says is final; the challenge only
 // follows it.
-func (g *Gate) try(r *http.Request, who *caller, ch *challenge.Challenge, given answer) (account.Result, error) {
+func (g *Gate) try(r *http.Request, who *caller, ch *challenge.Challenge, given answer) (tried, error) {
 	if !ch.Accepts(given.factor) {
-		return account.Result{Verdict: account.Unusable}, nil
+		return tried{Result: account.Result{Verdict: account.Unusable}}, nil
 	}
 	ctx, b, f := r.Context(), who.backend, given.factor
 	answer := account.Answer{
@@ -107,23 +107,39 @@ func (g *Gate) try(r *http.Request, who *caller, ch *challenge.Challenge, given 
 	} else if _, err := factor.ParseRecoveryKey(given.code); err != nil {
 		return g.malformed(ctx, who, ch)
 	}
-	if f == policy.SMS {
-		expected, err := b.Challenges.Code(ch)
-		if err != nil {
-			return account.Result{}, err
+	var t tried
+	var err error
+	// What only the provider knows is asked of it. Where it has not answered when it was to
+	// send the code, nobody knows the code, and every answer is wrong.
+	if f == policy.SMS && ch.Verification != "" && !ch.CodeExpired(g.Now()) {
+		t.Result, t.over, err = g.askProvider(r, who, ch, answer)
+	} else {
+		if f == policy.SMS {
+			if answer.Expected, err = b.Challenges.Code(ch); err != nil {
+				return tried{}, err
+			}
 		}
-		answer.Expected = expected
+		t.Result, err = b.Accounts.Answer(ctx, who.id, answer)
 	}
-	result, err := b.Accounts.Answer(ctx, who.id, answer)
+	if t.Verdict == account.UsedUp {
+		if _, err := b.Challenges.End(context.WithoutCancel(ctx), ch.ID, challenge.UsedUp); err != nil {
+			return tried{}, err
+		}
+	}
 	if err != nil {
-		return account.Result{}, err
+		return tried{}, err
 	}
-	if result.Verdict == account.UsedUp {
-		if _, err := b.Challenges.End(ctx, ch.ID, challenge.UsedUp); err != nil {
-			return account.Result{}, err
-		}
+	if t.Verdict == account.Right && f == policy.SMS {
+		g.verified(r, who, ch.Phone, &ch.Sending)
 	}
-	return result, nil
+	return t, nil
+}
+
+// tried is what became of an answer.
+type tried struct {
+	account.Result
+	// over tells that its provider says that the SMS code is no longer good.
+	over bool
 }
 
 // mayTrust reports whether a browser can be trusted after an answer: by a factor of the
@@ -134,16 +150,16 @@ func mayTrust(ch *challenge.Challenge, f policy.Factor) bool {
 
 // malformed is the result for what cannot be a code. It is compared with
 // nothing, so it spends no attempt.
-func (g *Gate) malformed(ctx context.Context, who *caller, ch *challenge.Challenge) (account.Result, error) {
+func (g *Gate) malformed(ctx context.Context, who *caller, ch *challenge.Challenge) (tried, error) {
 	a, err := who.backend.Accounts.Get(ctx, who.id)
 	if err != nil {
-		return account.Result{}, err
+		return tried{}, err
 	}
 	left := a.AttemptsLeft(ch.ID)
 	if left == 0 {
-		return account.Result{Verdict: account.Gone}, nil
+		return tried{Result: account.Result{Verdict: account.Gone}}, nil
 	}
-	return account.Result{Verdict: account.Wrong, AttemptsLeft: left}, nil
+	return tried{Result: account.Result{Verdict: account.Wrong, AttemptsLeft: left}}, nil
 }
 
 // observeAnswer reports what became of an answer.
@@ -176,10 +192,10 @@ func (g *Gate) answerPage(w http.ResponseWriter, r *http.Request, who *caller, c
 	again := shown{factor: f, retryAt: result.RetryAt}
 	switch result.Verdict {
 	case account.Right:
-		return g.passPage(w, r, who, ch, f, result, next)
+		return g.passPage(w, r, who, ch, f, result.Result, next)
 	case account.Wrong:
 		again.problem = challengepages.ProblemWrongCode
-		if f == policy.SMS && ch.CodeExpired(g.Now()) {
+		if result.over || f == policy.SMS && ch.CodeExpired(g.Now()) {
 			again.problem = challengepages.ProblemCodeExpired
 		}
 	case account.Used:
@@ -211,6 +227,9 @@ func (g *Gate) passPage(w http.ResponseWriter, r *http.Request, who *caller, ch 
 	}
 	if !moved {
 		return g.again(w, r, who, ch, shown{})
+	}
+	if f != policy.SMS {
+		defer g.endCodeLater(w, r, ch.Running())
 	}
 	if showKey {
 		return g.page(w, r, who.own, http.StatusOK, challengepages.RecoveryKey{
@@ -314,6 +333,7 @@ func (g *Gate) cancelPage(w http.ResponseWriter, r *http.Request, who *caller, c
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
+	defer g.endCodeLater(w, r, ch.Running())
 	if ch.State(g.Now()) != challenge.Cancelled {
 		return g.again(w, r, who, ch, shown{})
 	}

@@ -114,7 +114,7 @@ func (g *Gate) answerAPI(w http.ResponseWriter, r *http.Request, who *caller, ch
 	no := problem{Type: problemType + "wrong-code", Title: "The code is wrong", Status: http.StatusUnprocessableEntity}
 	switch result.Verdict {
 	case account.Right:
-		return g.passAPI(w, r, who, ch, in.Factor, result)
+		return g.passAPI(w, r, who, ch, in.Factor, result.Result)
 	case account.Wrong:
 	case account.Used:
 		no.Type, no.Title = problemType+"used-code", "The code was used before; wait for the next one"
@@ -141,6 +141,9 @@ func (g *Gate) passAPI(w http.ResponseWriter, r *http.Request, who *caller, ch *
 	}
 	if !moved {
 		return g.ended(w, r, who, ch)
+	}
+	if f != policy.SMS {
+		defer g.endCodeLater(w, r, ch.Running())
 	}
 	if err := g.giveGrant(w, r, who, ch); err != nil {
 		return g.unavailable(w, r, who.own, err)

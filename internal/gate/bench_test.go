@@ -95,7 +95,7 @@ func newHot(tb testing.TB) *hot {
 	h := new(hot)
 	h.gate, err = gate.New(gate.Config{
 		// The player is remembered for longer than any benchmark runs.
-		Policy: set, Identity: identity.Cache(source, identity.CacheOptions{TTL: 24 * time.Hour}), Pages: pages, Sender: device,
+		Policy: set, Identity: identity.Cache(source, identity.CacheOptions{TTL: 24 * time.Hour}), Pages: pages, SMS: carried(tb, device, nil, time.Now),
 		Settings: "/account/security",
 		Backend:  func(context.Context) (*gate.Backend, error) { return back, nil },
 	})

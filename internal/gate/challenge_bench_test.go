@@ -21,6 +21,7 @@ import (
 	"github.com/stepgate/stepgate/internal/pgserver"
 	"github.com/stepgate/stepgate/internal/pgserver/pgtest"
 	"github.com/stepgate/stepgate/internal/seal"
+	"github.com/stepgate/stepgate/internal/smsguard"
 	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/sms"
 	"github.com/stepgate/stepgate/store"
@@ -93,7 +94,7 @@ func newArena(b *testing.B, s store.Store) *arena {
 	}
 	a := &arena{codes: &mailroom{codes: map[string]string{}}}
 	a.gate, err = gate.New(gate.Config{
-		Policy: set, Identity: crowd{}, Pages: pages, Sender: a.codes, SMSLimits: gate.SMSLimits{},
+		Policy: set, Identity: crowd{}, Pages: pages, SMS: carried(b, a.codes, smsguard.Limits{}, time.Now),
 		Backend: func(context.Context) (*gate.Backend, error) { return back, nil },
 	})
 	if err != nil {

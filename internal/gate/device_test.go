@@ -8,7 +8,7 @@ import (
 
 	"github.com/stepgate/stepgate/challengepages"
 	"github.com/stepgate/stepgate/internal/account"
-	"github.com/stepgate/stepgate/internal/gate"
+	"github.com/stepgate/stepgate/internal/smsguard"
 )
 
 const phoneBrowser = "Mozilla/5.0 (Linux; Android 13; SM-A135F) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Mobile Safari/537.36"
@@ -91,7 +91,7 @@ func TestALockOutIsNoWeaponAgainstATrustedBrowser(t *testing.T) {
 // go out.
 func TestAThiefLeavesTheOwnersChallengeAndSMSAlone(t *testing.T) {
 	w := newWorld(t)
-	w.gate.SMSLimits = gate.DefaultSMSLimits()
+	w.gate.SMS = carried(t, w.phone, smsguard.DefaultLimits(), w.clock.now)
 	w.enrolSMS("budi")
 	owner := w.browser("budi")
 	id := challengeID(t, text(t, owner.get("/statement")))

@@ -15,6 +15,7 @@ import (
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/challenge"
+	"github.com/stepgate/stepgate/internal/courier"
 	"github.com/stepgate/stepgate/internal/grant"
 	"github.com/stepgate/stepgate/internal/notify"
 	"github.com/stepgate/stepgate/internal/seal"
@@ -25,10 +26,9 @@ import (
 
 // Defaults of Config.
 const (
-	DefaultPrefix     = "/.stepgate"
-	DefaultMaxBody    = 1 << 20
-	DefaultSMSTimeout = 9 * time.Second
-	DefaultTOTPSkew   = 1
+	DefaultPrefix   = "/.stepgate"
+	DefaultMaxBody  = 1 << 20
+	DefaultTOTPSkew = 1
 )
 
 // Config is what a Gate is made of. Policy, Identity, Backend and Pages are
@@ -45,15 +45,15 @@ type Config struct {
 	// Pages renders what the player sees.
 	Pages *challengepages.Renderer
 
-	// Sender carries SMS codes; nil means that SMS is no factor here.
-	Sender sms.Sender
-	// SMSTimeout bounds one hand-over to Sender. Default 9 s.
-	SMSTimeout time.Duration
+	// SMS carries codes and notices; nil means that SMS is no factor here.
+	SMS *courier.Courier
+	// OriginLine reports whether a code for a number of a country ("ID") comes with a last
+	// line that binds it to the site. It is left out where the site's address is not known
+	// for sure. Default: never.
+	OriginLine func(region string) bool
 	// Numbering says which phone numbers get an SMS. Default: Indonesian mobile
 	// numbers.
 	Numbering sms.Numbering
-	// SMSLimits bound how many SMS are sent. Default DefaultSMSLimits.
-	SMSLimits SMSLimits
 
 	// Issuer names the site in authenticator apps.
 	Issuer string
@@ -94,9 +94,11 @@ type Config struct {
 	// Original returns the URL that the client asked for, where something before the
 	// gate has rewritten it, else nil. Default: none has.
 	Original func(r *http.Request) *url.URL
-	// Observe is told of everything that happens to a request. It must be quick.
+	// Observe is told of everything that happens to a request. It must be quick, and safe
+	// for concurrent use. The request is nil for what happens beside one, as with an SMS
+	// whose provider answers late.
 	Observe func(r *http.Request, e audit.Event)
-	// Failed is told of each error of what the gate depends on: the request was answered
+	// Failed is told, as Observe is, of each error of what the gate depends on: the request was answered
 	// 503, or a player was not told of a change. The errors name what could not be asked,
 	// and no player. It must be quick.
 	Failed func(r *http.Request, err error)
@@ -123,6 +125,9 @@ type Backend struct {
 	Accounts   *account.Book
 	Challenges *challenge.Book
 	Grants     *grant.Codec
+
+	rand io.Reader
+	now  func() time.Time
 }
 
 // NewBackend returns the backend over a store and a key ring.
@@ -137,7 +142,14 @@ func NewBackend(s store.Store, ring *seal.Ring, rand io.Reader, now func() time.
 		Accounts:   account.NewBook(s, ring, rand, now),
 		Challenges: challenge.NewBook(s, ring, rand, now),
 		Grants:     grants,
+		rand:       rand,
+		now:        now,
 	}, nil
+}
+
+// desk is where the courier keeps its state.
+func (b *Backend) desk(observe func(e audit.Event), failed func(err error)) courier.Desk {
+	return courier.Desk{Store: b.Store, Ring: b.Ring, Rand: b.rand, Now: b.now, Observe: observe, Failed: failed}
 }
 
 // Close releases what the backend holds beside its store.
@@ -217,14 +229,11 @@ func (c *Config) defaults() error {
 	if c.MaxBody <= 0 {
 		c.MaxBody = DefaultMaxBody
 	}
-	if c.SMSTimeout <= 0 {
-		c.SMSTimeout = DefaultSMSTimeout
-	}
 	if err := c.Numbering.Validate(); err != nil {
 		return fmt.Errorf("configuring gate: %w", err)
 	}
-	if c.SMSLimits == nil {
-		c.SMSLimits = DefaultSMSLimits()
+	if c.OriginLine == nil {
+		c.OriginLine = func(string) bool { return false }
 	}
 	if c.Now == nil {
 		c.Now = time.Now

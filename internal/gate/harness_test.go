@@ -24,10 +24,13 @@ import (
 	"github.com/stepgate/stepgate/identity"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/courier"
 	"github.com/stepgate/stepgate/internal/gate"
 	"github.com/stepgate/stepgate/internal/seal"
+	"github.com/stepgate/stepgate/internal/smsguard"
 	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/sms"
+	"github.com/stepgate/stepgate/sms/failover"
 	"github.com/stepgate/stepgate/store"
 	"github.com/stepgate/stepgate/store/bolt"
 )
@@ -116,6 +119,21 @@ func (p *phone) Send(_ context.Context, m sms.Message) (sms.Receipt, error) {
 	}
 	p.sent = append(p.sent, m)
 	return sms.Receipt{}, nil
+}
+
+// carried returns what has a sender carry SMS, within limits, without watching whether
+// codes come back.
+func carried(t testing.TB, by sms.Sender, limits smsguard.Limits, now func() time.Time) *courier.Courier {
+	t.Helper()
+	router, err := failover.New(failover.Config{Providers: []failover.Provider{{Name: "main", Sender: by, PerSecond: 1e6}}, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard, err := smsguard.New(smsguard.Config{Limits: limits, Conversion: smsguard.Conversion{Off: true}, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &courier.Courier{Carrier: router, Guard: guard}
 }
 
 func (p *phone) count() int {
@@ -258,7 +276,7 @@ func (w *world) attach(s store.Store, ring *seal.Ring) {
 		w.t.Fatal(err)
 	}
 	w.gate, err = gate.New(gate.Config{
-		Policy: set, Identity: w.identity, Pages: pages, Sender: w.phone, Issuer: "Example Casino",
+		Policy: set, Identity: w.identity, Pages: pages, SMS: carried(w.t, w.phone, smsguard.Limits{}, w.clock.now), Issuer: "Example Casino",
 		Settings: "/account/security", LoginPage: "/login", Now: w.clock.now,
 		Backend: func(context.Context) (*gate.Backend, error) { return w.back, w.down },
 		Observe: func(_ *http.Request, e audit.Event) {
@@ -266,7 +284,6 @@ func (w *world) attach(s store.Store, ring *seal.Ring) {
 			defer w.mu.Unlock()
 			w.events = append(w.events, e)
 		},
-		SMSLimits: gate.SMSLimits{},
 	})
 	if err != nil {
 		w.t.Fatal(err)

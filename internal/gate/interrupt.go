@@ -119,7 +119,7 @@ func (g *Gate) prospect(r *http.Request, who *caller, a *account.Account, unmet 
 // is made here and never by the client (R7).
 func (g *Gate) means(a *account.Account, who *caller, need policy.Requirement) means {
 	accepted := need.Factors
-	if g.Sender == nil {
+	if g.SMS == nil {
 		accepted = slices.DeleteFunc(slices.Clone(accepted), func(f policy.Factor) bool { return f == policy.SMS })
 	}
 	if a.Enrolled() {
@@ -236,7 +236,7 @@ func (g *Gate) open(w http.ResponseWriter, r *http.Request, who *caller, ch *cha
 		ch, err = b.Challenges.Ensure(ctx, ch)
 		return ch, opened.Account, err
 	}
-	send, err := b.Challenges.EnsureSent(ctx, ch, "")
+	send, err := b.Challenges.EnsureSent(ctx, ch, g.managed())
 	if err != nil {
 		return nil, nil, err
 	}

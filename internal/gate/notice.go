@@ -37,7 +37,7 @@ func (g *Gate) tell(w http.ResponseWriter, r *http.Request, who *caller, alerts 
 	// Failing to flush means that the client is gone.
 	_ = http.NewResponseController(w).Flush()
 	t := teller{
-		backend: who.backend, sender: g.Sender, timeout: g.SMSTimeout, pages: g.Pages, notify: g.Notify,
+		backend: who.backend, sms: g.SMS, pages: g.Pages, notify: g.Notify, desk: g.desk(r, who.backend),
 		observe: func(e audit.Event) { g.observe(r, e) }, failed: func(err error) { g.Failed(r, err) },
 	}
 	for _, alert := range alerts {

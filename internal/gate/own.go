@@ -40,6 +40,8 @@ func (g *Gate) serveOwn(w http.ResponseWriter, r *http.Request, o own, next Next
 		return g.serveSettings(w, r, o, "", next)
 	case strings.HasPrefix(rest, "/security/"):
 		return g.serveSettings(w, r, o, strings.TrimPrefix(rest, "/security/"), next)
+	case strings.HasPrefix(rest, receiptsPath):
+		return g.serveReceipt(w, r, o, strings.TrimPrefix(rest, receiptsPath))
 	case strings.HasPrefix(rest, noticePath):
 		return g.serveNotice(w, r, o, strings.TrimPrefix(rest, noticePath))
 	case strings.HasPrefix(rest, "/challenges/"):
@@ -110,6 +112,7 @@ func (g *Gate) serveChallenge(w http.ResponseWriter, r *http.Request, o own, id,
 		if ch, err = g.cancel(r, who, ch, audit.ChallengeCancelled); err != nil {
 			return g.unavailable(w, r, o, err)
 		}
+		defer g.endCodeLater(w, r, ch.Running())
 		return g.challengeState(w, r, who, ch)
 	default:
 		return g.notFound(w, r, o)

@@ -87,6 +87,19 @@ func (c *caller) knowLane(a *account.Account) {
 	c.lane = &lane
 }
 
+// countingLane returns what keeps the SMS of a trusted browser apart from others: whoever
+// uses up a player's codes elsewhere does not leave the player without.
+func (c *caller) countingLane(ctx context.Context) (string, error) {
+	if c.lane == nil {
+		a, err := c.backend.Accounts.Get(ctx, c.id)
+		if err != nil {
+			return "", err
+		}
+		c.knowLane(a)
+	}
+	return *c.lane, nil
+}
+
 // hasBrowser reports whether the caller is bound to a browser beside its
 // session. A bearer token is never attached by a browser itself, and the apps
 // that send one need keep no cookies.

@@ -196,7 +196,7 @@ func TestAPlayerWithoutAFactorIsAskedOnTheirRegisteredPhone(t *testing.T) {
 
 func TestWithoutASenderSMSIsNoFactor(t *testing.T) {
 	w := newWorld(t)
-	w.gate.Sender = nil
+	w.gate.SMS = nil
 	b := w.browser("agus")
 	if page := text(t, b.get("/account/security")); strings.Contains(page, challengepages.FieldPhone) {
 		t.Error("the security page asks for a number")

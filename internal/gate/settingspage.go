@@ -55,7 +55,7 @@ func (g *Gate) showSettings(w http.ResponseWriter, r *http.Request, who *caller,
 		return err
 	}
 	page := challengepages.Settings{
-		Base: g.base(), Problem: s.problem, Typed: s.typed, Back: "/", Help: g.helpURL(), NoSMS: g.Sender == nil,
+		Base: g.base(), Problem: s.problem, Typed: s.typed, Back: "/", Help: g.helpURL(), NoSMS: g.SMS == nil,
 		Enrolments: enrolmentViews(a, who), Full: a.Full(), Recovered: a.Recovered,
 		Devices: deviceViews(a, who), Activities: activityViews(a, who),
 	}
@@ -67,7 +67,7 @@ func (g *Gate) showSettings(w http.ResponseWriter, r *http.Request, who *caller,
 	if a.Frozen != nil {
 		page.Frozen, page.Liftable = a.Frozen.At, a.Liftable()
 	}
-	if phone, err := g.Numbering.Parse(who.identity.Phone); err == nil && g.Sender != nil {
+	if phone, err := g.Numbering.Parse(who.identity.Phone); err == nil && g.SMS != nil {
 		page.RegisteredPhone = phone.Mask()
 	}
 	query := r.URL.Query()

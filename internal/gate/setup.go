@@ -2,6 +2,7 @@ package gate
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,8 +11,11 @@ import (
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/challenge"
+	"github.com/stepgate/stepgate/internal/courier"
+	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/factor"
 	"github.com/stepgate/stepgate/policy"
+	"github.com/stepgate/stepgate/sms"
 )
 
 func (g *Gate) beginTOTP(w http.ResponseWriter, r *http.Request, who *caller, c account.Change, _ url.Values) error {
@@ -29,7 +33,7 @@ func wantedNumber(who *caller, form url.Values) string {
 }
 
 func (g *Gate) beginSMS(w http.ResponseWriter, r *http.Request, who *caller, c account.Change, form url.Values) error {
-	if g.Sender == nil {
+	if g.SMS == nil {
 		return g.notFound(w, r, who.own)
 	}
 	phone, err := g.Numbering.Parse(wantedNumber(who, form))
@@ -45,7 +49,7 @@ func (g *Gate) beginSMS(w http.ResponseWriter, r *http.Request, who *caller, c a
 		}
 		return g.bound(w, r, who, done, policy.SMS)
 	}
-	send, err := who.backend.Accounts.BeginSMS(r.Context(), who.id, c, phone, "")
+	send, err := who.backend.Accounts.BeginSMS(r.Context(), who.id, c, phone, g.managed())
 	if err != nil {
 		return g.changeFailed(w, r, who, err)
 	}
@@ -84,35 +88,49 @@ func (g *Gate) resendSetup(w http.ResponseWriter, r *http.Request, who *caller, 
 // deliverSetup sends the code of a set-up and shows the page that asks for it.
 func (g *Gate) deliverSetup(w http.ResponseWriter, r *http.Request, who *caller, send account.SetupSend) error {
 	s := send.Setup
-	text := challengepages.SMSText{Code: send.Code, Minutes: minutes(send.Validity), Rule: ruleSettingsSMS}
-	sent, err := g.sendSMS(r, who, s.Phone, text, s.ID, send.Validity)
+	sent, err := g.sendSMS(r, who, errand{
+		purpose: courier.Purpose{Account: string(who.id), Setup: s.ID, Send: send.Number},
+		to:      s.Phone, text: challengepages.SMSText{Code: send.Code, Minutes: minutes(send.Validity), Rule: ruleSettingsSMS},
+		validity: send.Validity, last: s.Provider, replaced: send.Replaced,
+	})
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
-	if sent {
-		return g.showSMSSetup(w, r, who, s, challengepages.ProblemNone)
+	ctx := context.WithoutCancel(r.Context())
+	if !sent.Handed {
+		if err := who.backend.Accounts.SetupNotSent(ctx, who.id, s.ID, send.Number); err != nil {
+			return g.unavailable(w, r, who.own, err)
+		}
+		s.Lose(send.Number)
+		return g.showSMSSetup(w, r, who, s, challengepages.ProblemNotSent)
 	}
-	if err := who.backend.Accounts.SetupNotSent(r.Context(), who.id, s.ID, send.Number); err != nil {
+	waits, err := who.backend.Accounts.SetupSent(ctx, who.id, s.ID, send.Number, sent.Provider, sent.Verification)
+	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
-	s.Lose(send.Number)
-	return g.showSMSSetup(w, r, who, s, challengepages.ProblemNotSent)
+	if !waits {
+		g.endCode(r, delivery.Running{Provider: sent.Provider, Verification: sent.Verification})
+	}
+	return g.showSMSSetup(w, r, who, s, challengepages.ProblemNone)
 }
 
 // confirmSetup binds the factor that is being set up, if its first code is right.
 func (g *Gate) confirmSetup(w http.ResponseWriter, r *http.Request, who *caller, form url.Values) error {
 	code, _ := factor.NormalizeCode(form.Get(challengepages.FieldCode))
 	name := form.Get(challengepages.FieldName)
-	done, err := who.backend.Accounts.Confirm(r.Context(), who.id, g.changeBy(r, who), form.Get(challengepages.FieldSetup), code, name)
+	done, over, err := g.confirm(r, who, form.Get(challengepages.FieldSetup), code, name)
 	if err != nil {
 		return g.changeFailed(w, r, who, err)
 	}
 	switch {
 	case done.Verdict == account.Right:
+		if done.Setup.Factor == policy.SMS {
+			g.verified(r, who, done.Setup.Phone, &done.Setup.Sending)
+		}
 		return g.bound(w, r, who, done, done.Setup.Factor)
 	case done.Verdict == account.Wrong && done.Setup.Factor == policy.SMS:
 		problem := challengepages.ProblemWrongCode
-		if done.Setup.CodeExpired(g.Now()) {
+		if over || done.Setup.CodeExpired(g.Now()) {
 			problem = challengepages.ProblemCodeExpired
 		}
 		return g.showSMSSetup(w, r, who, done.Setup, problem)
@@ -123,6 +141,31 @@ func (g *Gate) confirmSetup(w http.ResponseWriter, r *http.Request, who *caller,
 	default:
 		return g.settingsNotice(w, r, challengepages.NoticeSetupExpired)
 	}
+}
+
+// confirm has the account look at the code of a set-up, or the provider that made it.
+// over is as with askProvider.
+func (g *Gate) confirm(r *http.Request, who *caller, setup, code, name string) (done account.Bound, over bool, err error) {
+	accounts, c := who.backend.Accounts, g.changeBy(r, who)
+	managed, err := accounts.ManagedSetup(r.Context(), who.id, c, setup)
+	if err != nil {
+		return account.Bound{}, false, err
+	}
+	if !managed {
+		done, err = accounts.Confirm(r.Context(), who.id, c, setup, code, name)
+		return done, false, err
+	}
+	done, ticket, err := accounts.AttemptSetup(r.Context(), who.id, c, setup)
+	if err != nil || ticket == nil {
+		return done, false, err
+	}
+	ctx := context.WithoutCancel(r.Context())
+	checked, asked := g.SMS.Check(ctx, ticket.Running.Verification, code)
+	done, err = accounts.SettleSetup(ctx, who.id, ticket, asked == nil && checked == sms.CheckedRight)
+	if err == nil {
+		err = asked
+	}
+	return done, checked == sms.CheckedOver, err
 }
 
 // bound goes on after a factor was bound: with the new recovery key, if there is

@@ -2,55 +2,33 @@ package gate
 
 import (
 	"context"
-	"encoding/base64"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/stepgate/stepgate/challengepages"
+	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/challenge"
+	"github.com/stepgate/stepgate/internal/courier"
 	"github.com/stepgate/stepgate/internal/delivery"
-	"github.com/stepgate/stepgate/internal/seal"
+	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/sms"
-	"github.com/stepgate/stepgate/store"
 )
 
-// SMSLimit is how many SMS may be caused in a window. The window begins with the
-// first one.
-type SMSLimit struct {
-	Max    int64
-	Window time.Duration
-}
-
-// SMSScope says what a limit counts for.
-type SMSScope string
-
-// The scopes of SMS limits.
-const (
-	SMSPerNumber  SMSScope = "number"  // the receiving number
-	SMSPerAccount SMSScope = "account" // the player's account
-	SMSPerAddress SMSScope = "address" // the client's address
-	SMSPerBlock   SMSScope = "block"   // the number without its last four digits
-)
-
-// SMSLimits are the limits of each scope; all of them must have room.
-type SMSLimits map[SMSScope][]SMSLimit
-
-// DefaultSMSLimits returns the limits of design.md section 9.
-func DefaultSMSLimits() SMSLimits {
-	const day = 24 * time.Hour
-	return SMSLimits{
-		SMSPerNumber:  {{5, time.Hour}, {10, day}},
-		SMSPerAccount: {{5, time.Hour}},
-		SMSPerAddress: {{10, time.Hour}},
-		SMSPerBlock:   {{10, 10 * time.Minute}},
+// managed returns the name of the provider that makes the codes; empty where they are
+// made here.
+func (g *Gate) managed() string {
+	if g.SMS == nil || !g.SMS.Managed() {
+		return ""
 	}
+	return g.SMS.VerifierName
 }
 
 // sendCode sends the challenge's SMS code, if one may be sent now, and returns
 // the challenge as it is afterwards. first sends only the very first one.
 func (g *Gate) sendCode(r *http.Request, who *caller, ch *challenge.Challenge, first bool) (*challenge.Challenge, error) {
-	send, err := who.backend.Challenges.ReserveSend(r.Context(), ch.ID, delivery.Wanted{First: first})
+	send, err := who.backend.Challenges.ReserveSend(r.Context(), ch.ID, delivery.Wanted{First: first, Managed: g.managed()})
 	if err != nil {
 		return nil, err
 	}
@@ -71,81 +49,138 @@ func (g *Gate) deliver(r *http.Request, who *caller, send challenge.Send) (*chal
 			text.Details = append(text.Details, challengepages.Detail(d))
 		}
 	}
-	sent, err := g.sendSMS(r, who, ch.Phone, text, ch.ID, send.Validity)
+	sent, err := g.sendSMS(r, who, errand{
+		purpose: courier.Purpose{Account: string(who.id), Challenge: ch.ID, Send: send.Number},
+		to:      ch.Phone, text: text, validity: send.Validity, last: ch.Provider, replaced: send.Replaced,
+	})
 	if err != nil {
 		return nil, err
 	}
-	if !sent {
-		return who.backend.Challenges.MarkNotSent(r.Context(), ch.ID, send.Number)
+	// The player may be gone; what was sent must be known all the same.
+	ctx := context.WithoutCancel(r.Context())
+	if !sent.Handed {
+		return who.backend.Challenges.MarkNotSent(ctx, ch.ID, send.Number)
 	}
-	return ch, nil
+	ch, waits, err := who.backend.Challenges.MarkSent(ctx, ch.ID, send.Number, sent.Provider, sent.Verification)
+	if err == nil && !waits {
+		g.endCode(r, delivery.Running{Provider: sent.Provider, Verification: sent.Verification})
+	}
+	return ch, err
 }
 
-// sendSMS hands one message to the sender, within the limits. No transaction is
-// open meanwhile. It reports whether a provider accepted it; an error is the
+// errand is one SMS with a code.
+type errand struct {
+	purpose  courier.Purpose
+	to       sms.Number
+	text     challengepages.SMSText
+	validity time.Duration
+	// last is the provider that carried the one before, and replaced the code that this
+	// one takes the place of, where a provider made it.
+	last     string
+	replaced delivery.Running
+}
+
+// sendSMS has the courier send a code. No transaction is open meanwhile. An error is the
 // store's.
-func (g *Gate) sendSMS(r *http.Request, who *caller, to sms.Number, text challengepages.SMSText, ref string, validity time.Duration) (bool, error) {
-	event := audit.Event{Name: audit.ChallengeSent, Subject: string(who.id), Challenge: ref, Factor: "sms"}
-	within, err := g.withinLimits(r, who, to)
+func (g *Gate) sendSMS(r *http.Request, who *caller, e errand) (courier.Sent, error) {
+	lane, err := who.countingLane(r.Context())
 	if err != nil {
-		return false, err
+		return courier.Sent{}, err
 	}
-	if !within {
-		event.Name, event.Reason = audit.ChallengeSendError, "limit"
-		g.observe(r, event)
-		return false, nil
-	}
-	lang := g.language(r, who.own)
 	// The player may give up waiting; the message is paid for all the same and its
 	// outcome must be known.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), g.SMSTimeout)
-	defer cancel()
-	_, err = g.Sender.Send(ctx, sms.Message{
-		To: to, Text: g.Pages.SMSText(lang, text), Code: text.Code, Ref: ref, Locale: string(lang), Validity: validity,
+	ctx := context.WithoutCancel(r.Context())
+	lang := g.language(r, who.own)
+	if g.OriginLine(e.to.Region()) {
+		e.text.Host = g.originHost(r)
+	}
+	m := sms.Message{
+		To: e.to, Code: e.text.Code, Locale: string(lang), Validity: e.validity,
+		Brand: g.Pages.Brand(), Purpose: e.text.Rule, Avoid: e.last,
+	}
+	if m.Code != "" {
+		m.Text = g.Pages.SMSText(lang, e.text)
+	}
+	sent, err := g.SMS.Send(ctx, g.desk(r, who.backend), courier.Parcel{
+		Purpose: e.purpose, Message: m, Lane: lane, Address: g.ClientIP(r), Replaced: e.replaced.Verification,
 	})
 	if err != nil {
-		event.Name, event.Reason = audit.ChallengeSendError, sms.ClassOf(err).String()
+		return courier.Sent{}, err
+	}
+	event := audit.Event{
+		Name: audit.ChallengeSent, Subject: string(who.id), Challenge: e.purpose.Challenge, Factor: string(policy.SMS), Provider: sent.Provider,
+	}
+	if sent.Reason != "" {
+		event.Name, event.Reason = audit.ChallengeSendError, sent.Reason
 	}
 	g.observe(r, event)
-	// A message of which nobody knows may be on its way: the page says "sent", and
-	// the player can ask for it again.
-	return err == nil || sms.ClassOf(err) == sms.Unknown, nil
+	return sent, nil
 }
 
-// withinLimits counts one SMS against every limit and reports whether all had
-// room. Refused ones count too, so that asking on and on gains nothing.
-func (g *Gate) withinLimits(r *http.Request, who *caller, to sms.Number) (bool, error) {
-	e164 := to.E164()
-	// What is asked for in a trusted browser is counted apart: whoever uses up a
-	// player's codes elsewhere does not leave the player without.
-	if who.lane == nil {
-		a, err := who.backend.Accounts.Get(r.Context(), who.id)
-		if err != nil {
-			return false, err
-		}
-		who.knowLane(a)
+// originHost is the host to which a code is bound: that under which players reach the
+// site, and never what a Host header says. A browser fills the code in on that host.
+func (g *Gate) originHost(r *http.Request) string {
+	u, err := url.Parse(g.publicURL(r))
+	if err != nil {
+		return ""
 	}
-	lane := *who.lane
-	whom := map[SMSScope]string{
-		SMSPerNumber:  e164 + lane,
-		SMSPerAccount: string(who.id) + lane,
-		SMSPerAddress: g.ClientIP(r),
-		SMSPerBlock:   e164[:max(0, len(e164)-4)] + lane,
+	return u.Hostname()
+}
+
+// desk is where the courier keeps the state of what this request causes. What it tells
+// may come after the request has ended.
+func (g *Gate) desk(_ *http.Request, b *Backend) courier.Desk {
+	return b.desk(func(e audit.Event) { g.observe(nil, e) }, func(err error) { g.Failed(nil, err) })
+}
+
+// askProvider settles what a player typed with the provider that made the code. The
+// attempt is spent before the provider is asked, which no transaction waits for. An
+// error says that the provider could not tell, or is the store's. over tells that the
+// code is no longer good, whatever was typed.
+func (g *Gate) askProvider(r *http.Request, who *caller, ch *challenge.Challenge, answer account.Answer) (result account.Result, over bool, err error) {
+	result, ticket, err := who.backend.Accounts.Attempt(r.Context(), who.id, answer)
+	if err != nil || ticket == nil {
+		return result, false, err
 	}
-	within := true
-	for scope, limits := range g.SMSLimits {
-		sum := who.backend.Ring.MAC(seal.Counter, string(scope), whom[scope])
-		id := base64.RawURLEncoding.EncodeToString(sum[:16])
-		for _, limit := range limits {
-			key := store.NewKey("sms_"+string(scope), id+"/"+limit.Window.String())
-			n, err := who.backend.Store.Add(r.Context(), key, 1, limit.Window)
-			if err != nil {
-				return false, err
-			}
-			within = within && n <= limit.Max
-		}
+	ctx := context.WithoutCancel(r.Context())
+	checked, asked := g.SMS.Check(ctx, ch.Verification, answer.Code)
+	result, err = who.backend.Accounts.Settle(ctx, who.id, ticket, asked == nil && checked == sms.CheckedRight)
+	if err == nil {
+		err = asked
 	}
-	return within, nil
+	return result, checked == sms.CheckedOver, err
+}
+
+// endCode ends a code at the provider that made it, if there is one. Failing to is told
+// to the operator only: nobody asks for the code any more, and it expires.
+func (g *Gate) endCode(r *http.Request, code delivery.Running) {
+	if code.Verification == "" || g.managed() != code.Provider {
+		return
+	}
+	if err := g.SMS.Cancel(context.WithoutCancel(r.Context()), code.Verification); err != nil {
+		g.Failed(r, err)
+	}
+}
+
+// endCodeLater is endCode once the answer has been written, so that nobody waits for it.
+func (g *Gate) endCodeLater(w http.ResponseWriter, r *http.Request, code delivery.Running) {
+	if code.Verification == "" {
+		return
+	}
+	// Failing to flush means that the client is gone.
+	_ = http.NewResponseController(w).Flush()
+	g.endCode(r, code)
+}
+
+// verified tells the courier that a code came back, by which it knows the messages that
+// are read.
+func (g *Gate) verified(r *http.Request, who *caller, to sms.Number, s *delivery.Sending) {
+	if g.SMS == nil {
+		return
+	}
+	if err := g.SMS.Verified(context.WithoutCancel(r.Context()), g.desk(r, who.backend), s.Provider, to, s.LastSend); err != nil {
+		g.Failed(r, err)
+	}
 }
 
 // minutes tells a validity in whole minutes, rounded down but for the seconds

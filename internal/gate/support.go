@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -11,9 +10,9 @@ import (
 	"github.com/stepgate/stepgate/identity"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/courier"
 	"github.com/stepgate/stepgate/internal/notify"
 	"github.com/stepgate/stepgate/policy"
-	"github.com/stepgate/stepgate/sms"
 )
 
 // SupportShow is the act that only looks; the others are account.SupportActs.
@@ -31,10 +30,8 @@ var (
 
 // Support is what a support agent's acts need beside the backend.
 type Support struct {
-	// Sender tells the player's phones of a change; nil tells none.
-	Sender sms.Sender
-	// SMSTimeout bounds one hand-over to Sender. Default 9 s.
-	SMSTimeout time.Duration
+	// SMS tells the player's phones of a change; nil tells none.
+	SMS *courier.Courier
 	// Pages has the words of notices. Required.
 	Pages *challengepages.Renderer
 	// Notify hands a notice to the operator, as in Config.
@@ -116,8 +113,8 @@ func (s *Support) Do(ctx context.Context, b *Backend, subject, act string) (*Pla
 		link = s.NoticeURL + alert.Token
 	}
 	t := teller{
-		backend: b, sender: s.Sender, timeout: cmp.Or(s.SMSTimeout, DefaultSMSTimeout), pages: s.Pages, notify: s.Notify,
-		observe: s.Observe, failed: s.Failed,
+		backend: b, sms: s.SMS, pages: s.Pages, notify: s.Notify, observe: s.Observe, failed: s.Failed,
+		desk: b.desk(s.Observe, s.Failed),
 	}
 	// The agent may give up waiting; the player is told all the same.
 	t.tell(context.WithoutCancel(ctx), identity.Identity{Subject: subject}, alert, alert.Phones, link)

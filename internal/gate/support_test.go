@@ -20,7 +20,7 @@ import (
 // support is an agent's desk in a world.
 func (w *world) support() *gate.Support {
 	return &gate.Support{
-		Sender: w.phone, Pages: w.gate.Pages, NoticeURL: w.gate.NoticeURL(), Failed: func(error) {},
+		SMS: w.gate.SMS, Pages: w.gate.Pages, NoticeURL: w.gate.NoticeURL(), Failed: func(error) {},
 		Observe: func(e audit.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -10,8 +10,10 @@ import (
 	"github.com/stepgate/stepgate/identity"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/courier"
 	"github.com/stepgate/stepgate/internal/notify"
 	"github.com/stepgate/stepgate/internal/seal"
+	"github.com/stepgate/stepgate/internal/smsguard"
 	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/sms"
 	"github.com/stepgate/stepgate/store"
@@ -19,13 +21,13 @@ import (
 
 // noticesPerNumber bounds what anybody can make a number be told. It is apart from
 // the limits of codes: who uses those up must not silence the notices.
-var noticesPerNumber = SMSLimit{Max: 10, Window: 24 * time.Hour}
+var noticesPerNumber = smsguard.Limit{Max: 10, Window: 24 * time.Hour}
 
 // teller tells players of changes, on the channels that it is given.
 type teller struct {
 	backend *Backend
-	sender  sms.Sender // nil: no phone is told
-	timeout time.Duration
+	sms     *courier.Courier // nil: no phone is told
+	desk    courier.Desk
 	pages   *challengepages.Renderer
 	notify  func(ctx context.Context, n notify.Notice) error // nil: no operator is
 	observe func(e audit.Event)
@@ -44,7 +46,7 @@ func (t teller) tell(ctx context.Context, who identity.Identity, alert account.A
 		told = told || err == nil
 		t.observe(event)
 	}
-	if t.sender != nil {
+	if t.sms != nil {
 		for _, phone := range phones {
 			report(string(policy.SMS), t.send(ctx, phone, alert, link))
 		}
@@ -69,8 +71,7 @@ var (
 	errNoticesSpent = errors.New("the number was told as often as it may be")
 )
 
-// send tells one phone of an alert. A message of which nobody knows may be on its way,
-// and counts as told.
+// send tells one phone of an alert.
 func (t teller) send(ctx context.Context, phone sms.Number, alert account.Alert, link string) error {
 	sum := t.backend.Ring.MAC(seal.Counter, "notice", phone.E164())
 	key := store.NewKey("sms_notice", base64.RawURLEncoding.EncodeToString(sum[:16]))
@@ -82,19 +83,18 @@ func (t teller) send(ctx context.Context, phone sms.Number, alert account.Alert,
 	case n > noticesPerNumber.Max:
 		return errNoticesSpent
 	}
-	ctx, cancel := context.WithTimeout(ctx, t.timeout)
-	defer cancel()
 	// In the site's first language: that of the request may be the thief's.
 	lang := t.pages.DefaultLang()
-	_, err = t.sender.Send(ctx, sms.Message{
+	return t.sms.Notify(ctx, t.desk, sms.Message{
 		To: phone, Text: t.pages.NoticeText(lang, challengepages.NoticeText{Kind: challengepages.ActivityKind(alert.Kind), Link: link}),
 		Ref: noticeRef(t.backend, alert, phone), Locale: string(lang), Validity: account.NoticeLifetime,
+		Brand: t.pages.Brand(), Purpose: noticePurpose, Attempt: 1,
 	})
-	if err != nil && sms.ClassOf(err) == sms.Unknown {
-		return nil
-	}
-	return err
 }
+
+// noticePurpose is the purpose of notices in [sms.Message], where codes have a rule's
+// name.
+const noticePurpose = "notice"
 
 // noticeRef identifies a message to the provider, without giving the link away.
 func noticeRef(b *Backend, alert account.Alert, phone sms.Number) string {
