@@ -10,7 +10,7 @@ build:
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/stepgate ./cmd/stepgate
 
 # What the tests need beside Go: a Chromium, axe-core for accessibility, PostgreSQL,
-# and the routers that the gateway is compared with.
+# the routers that the gateway is compared with, and Vonage's own client.
 deps:
 	@sh testdata/deps.sh
 

@@ -30,6 +30,15 @@ fi
 [ -f $axe ] || missing="$missing
   axe-core: install Node.js with npm, then run 'npm ci --prefix e2e'"
 
+# The official client that the fake of Vonage has to satisfy.
+vonage=testdata/vonage/node_modules
+if [ ! -d $vonage ] && command -v npm >/dev/null 2>&1; then
+	echo "Installing Vonage's client for the test of our fake Vonage."
+	npm ci --prefix testdata/vonage --ignore-scripts --no-audit --no-fund >/dev/null 2>&1
+fi
+[ -d $vonage ] || missing="$missing
+  Vonage's client: install Node.js with npm, then run 'npm ci --prefix testdata/vonage'"
+
 have_postgres() {
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1
 }

@@ -95,7 +95,15 @@ func (s *Server) startVerification(c *call) Answer {
 	if faults := check(c.object, verifyFields); len(faults) > 0 {
 		return verifyInvalid(faults)
 	}
-	if httpStatus, variant := magic(c.To); httpStatus != 0 {
+	switch httpStatus, variant := magic(c.To); httpStatus {
+	case 0:
+	case http.StatusUnauthorized:
+		return unauthorized.answer()
+	case http.StatusUnprocessableEntity:
+		return verifyInvalid(nil)
+	case http.StatusTooManyRequests:
+		return verifyThrottled()
+	default:
 		return problemOf(httpStatus, variant).answer()
 	}
 	v := newVerification(c.object)
