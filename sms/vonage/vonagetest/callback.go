@@ -267,14 +267,21 @@ const (
 	receiptRetry, receiptRetriesFor = time.Minute, 72 * time.Hour
 )
 
-// reportLater sends callbacks one after the other, each until it is taken.
-func (s *Server) reportLater(m Message, reports []Report) {
+// begin announces callbacks before the answer that they follow, so that who has the
+// answer can wait for them. It is false when the server is closed.
+func (s *Server) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || len(reports) == 0 {
-		return
+	if s.closed {
+		return false
 	}
 	s.busy++
+	return true
+}
+
+// reportLater sends the callbacks that begin announced, one after the other, each until
+// it is taken.
+func (s *Server) reportLater(m Message, reports []Report) {
 	go func() {
 		for _, r := range reports {
 			s.persist(m, r)
@@ -302,7 +309,8 @@ func (s *Server) persist(m Message, r Report) {
 	}
 }
 
-// Settle waits until no callback is under way any more.
+// Settle waits until no callback is under way any more, nor one to come after an answer
+// that is being given.
 func (s *Server) Settle(ctx context.Context) error {
 	return s.until(ctx, func() bool { return s.busy == 0 })
 }

@@ -195,7 +195,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			_, _ = s.Report(r.Context(), *c.accepted, report) // recorded as a delivery
 		}
 		// A message that was sent is reported on, whether or not its answer arrives.
-		defer s.reportLater(*c.accepted, b.After)
+		if len(b.After) > 0 && s.begin() {
+			defer s.reportLater(*c.accepted, b.After)
+		}
 	}
 	if b.Latency > 0 && s.o.Wait(r.Context(), b.Latency) != nil {
 		panic(http.ErrAbortHandler)

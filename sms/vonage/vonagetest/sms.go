@@ -73,14 +73,14 @@ const maxText = 3200
 
 // checkSMS returns the status of a request whose credentials are right, 0 if it is good.
 func checkSMS(c *call) (status int, errorText string) {
+	if c.problem != "" {
+		return 3, "Invalid value for parameter: " + c.problem
+	}
 	p := c.params
 	for _, name := range []string{"to", "from", "text"} {
 		if p[name] == "" {
 			return 2, "Missing " + name + " param"
 		}
-	}
-	if c.problem != "" {
-		return 3, "Invalid value for parameter: " + c.problem
 	}
 	for _, name := range slices.Sorted(maps.Keys(p)) {
 		good, known := smsParams[name]
