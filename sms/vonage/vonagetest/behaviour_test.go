@@ -164,8 +164,8 @@ func TestConnectionsAreRefused(t *testing.T) {
 					t.Fatalf("before and after: %d, %v, want 202", got.status, err)
 				}
 				s.Refuse()
-				// A connection that is kept open dies first, and the client tries no
-				// other one for a POST whose body it has sent.
+				// The client may not have seen yet that the connection which it keeps for
+				// the next request is dead.
 				client.CloseIdleConnections()
 				_, err := try(t.Context(), client, base, messagesRequest(goodMessage))
 				if op, ok := errors.AsType[*net.OpError](err); !ok || op.Op != "dial" || !errors.Is(err, syscall.ECONNREFUSED) {

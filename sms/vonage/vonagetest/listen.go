@@ -12,8 +12,8 @@ import (
 
 // links are the ways in which a server is reached.
 type links struct {
-	mu      sync.Mutex // guards what follows
-	tb      testing.TB
+	mu      sync.Mutex   // guards what follows
+	tb      testing.TB   // of Start
 	address string       // of the listener; empty before Start
 	tcp     *http.Server // nil before Start and while it refuses
 	memory  *http.Server // nil before Client and while it refuses
@@ -26,12 +26,13 @@ type links struct {
 func (s *Server) Start(tb testing.TB) string {
 	tb.Helper()
 	s.links.mu.Lock()
+	defer s.links.mu.Unlock()
 	s.links.tb, s.links.address = tb, "127.0.0.1:0"
-	s.links.listen(s)
-	address := s.links.address
-	s.links.mu.Unlock()
+	if err := s.links.listen(s); err != nil {
+		tb.Fatalf("listening: %v", err)
+	}
 	tb.Cleanup(s.Close)
-	return "http://" + address
+	return "http://" + s.links.address
 }
 
 // Client returns a client whose connections lead to the server through memory, whatever
@@ -60,20 +61,23 @@ func (s *Server) Accept() {
 	s.links.mu.Lock()
 	defer s.links.mu.Unlock()
 	s.links.refuses = false
-	if s.links.address != "" {
-		s.links.listen(s)
+	if s.links.address == "" || s.links.tcp != nil {
+		return
+	}
+	if err := s.links.listen(s); err != nil {
+		s.links.tb.Errorf("listening again: %v", err)
 	}
 }
 
 // listen serves at l.address. mu is held.
-func (l *links) listen(s *Server) {
+func (l *links) listen(s *Server) error {
 	listener, err := net.Listen("tcp", l.address)
 	if err != nil {
-		l.tb.Errorf("listening: %v", err)
-		return
+		return err
 	}
 	l.address = listener.Addr().String()
 	l.tcp = serve(s, listener)
+	return nil
 }
 
 func serve(s *Server, listener net.Listener) *http.Server {
@@ -131,7 +135,7 @@ func refusal() error {
 // pipes is a listener in memory.
 type pipes struct {
 	conns chan net.Conn
-	done  chan struct{}
+	done  chan struct{} // closed by Close
 	once  sync.Once
 }
 

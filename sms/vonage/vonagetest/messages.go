@@ -25,6 +25,13 @@ var messageFields = []field{
 	{"webhook_version", false, oneOf("v0.1", "v1")},
 	// Seconds. No range is documented; it is assumed to be that of the SMS API.
 	{"ttl", false, between(20, 604_800)},
+	// What is to be sent instead is taken, and never sent: the first message arrives.
+	{"failover", false, func(v any) string {
+		if list, ok := v.([]any); !ok || len(list) == 0 {
+			return "must be a list of messages."
+		}
+		return ""
+	}},
 	{"sms", false, func(v any) string {
 		options, ok := v.(map[string]any)
 		if faults := check(options, smsOptions); !ok || len(faults) > 0 {

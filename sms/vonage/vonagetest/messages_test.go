@@ -45,6 +45,8 @@ func TestMessagesRefusesWhatIsNotDocumented(t *testing.T) {
 		{"sms", map[string]any{"encoding_type": "gsm7"}, "Invalid params"},
 		{"sms", map[string]any{"encoding": "text"}, "Invalid params"},
 		{"sms", "text", "Invalid params"},
+		{"failover", []any{map[string]any{"channel": "sms"}}, ""},
+		{"failover", "sms", "Invalid params"},
 		{"client-ref", "chal-1", "Invalid params"}, // the spelling of the SMS API
 	}
 	client := New(options()).Client(t)
