@@ -175,7 +175,11 @@ func TestAnAccountErrorOpensABreakerAtOnceForFiveMinutes(t *testing.T) {
 	b.shutFor(5 * time.Minute)
 	b.failed(b.through(), b.now)
 	b.shutFor(5 * time.Minute) // doubled, but not beyond
-	b.through()
+	probe := b.through()
+	b.failed(probe, b.now)
+	if !b.refused(probe, b.now) { // of a straggler, say
+		t.Error("an account error after another kind of failure raised no alarm")
+	}
 }
 
 func TestAnAccountErrorMakesAPauseLonger(t *testing.T) {
@@ -201,6 +205,10 @@ func TestOutcomesFromBeforeABreakerTurnedDoNotCount(t *testing.T) {
 	probe := b.through()
 	if b.succeeded(old, b.now) || b.failed(old, b.now) || b.refused(old, b.now) {
 		t.Error("an old outcome was taken for the probe's")
+	}
+	b.release(old)
+	if _, ok := b.admit(b.now); ok {
+		t.Error("the end of an old message made way for a second probe")
 	}
 	if !b.succeeded(probe, b.now) {
 		t.Error("the probe did not close it")

@@ -31,6 +31,11 @@ func answer(class sms.Class) sender {
 	}
 }
 
+// following is a sender that does what *does says at the time.
+func following(does *sender) sender {
+	return func(ctx context.Context, m sms.Message) (sms.Receipt, error) { return (*does)(ctx, m) }
+}
+
 // ledger is told of attempts.
 type ledger struct {
 	refuse func(provider string) error
@@ -60,6 +65,13 @@ func (l *ledger) After(ctx context.Context, provider string, r sms.Receipt, err 
 	}
 	l.after = append(l.after, provider)
 	l.ended = append(l.ended, result{r, err})
+}
+
+// counts returns how often Before gave no error and After was told.
+func (l *ledger) counts() (before, after int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.before), len(l.after)
 }
 
 // check checks which providers were handed the message, and that each of them was told.

@@ -52,9 +52,9 @@ func (p *provider) admit(ctx context.Context) (ticket, error) {
 	return t, nil
 }
 
-// turn waits for the provider's rate, but only as long as half of the time is left
-// afterwards: a message that is handed over at the last moment only times out, and in a
-// flood all of them would, and open the breaker of a provider that works.
+// turn waits until the provider's rate allows another message, but for half of the time
+// at most: one that is handed over at the last moment only times out, and in a flood all
+// of them would, and open the breaker of a provider that works.
 func (p *provider) turn(ctx context.Context) error {
 	turn := p.turns.Reserve()
 	wait := turn.Delay()
