@@ -110,9 +110,18 @@ func challengeStates() []state {
 		{"challenge-sms", withdrawal(), true},
 		{"challenge-sms-wrong", with(func(c *Challenge) { c.Problem, c.AttemptsLeft = ProblemWrongCode, 4 }), true},
 		{"challenge-sms-last", with(func(c *Challenge) { c.Problem, c.AttemptsLeft = ProblemWrongCode, 1 }), false},
-		{"challenge-sms-unsent", with(func(c *Challenge) { c.Sent = false }), true},
-		{"challenge-sms-failed", with(func(c *Challenge) { c.Sent, c.Problem = false, ProblemNotSent }), false},
+		{"challenge-sms-unsent", with(func(c *Challenge) { c.Sent, c.ResendAt = false, time.Time{} }), true},
+		{"challenge-sms-failed", with(func(c *Challenge) { c.Sent, c.Problem = false, ProblemNotSent }), true},
+		{"challenge-sms-failed-only", with(func(c *Challenge) { c.Sent, c.Problem, c.Others = false, ProblemNotSent, nil }), false},
+		{"challenge-sms-failed-again", with(func(c *Challenge) { c.Problem = ProblemNotSent }), false},
 		{"challenge-sms-none", with(func(c *Challenge) { c.Sent, c.Problem, c.ResendAt = false, ProblemSendLater, time.Time{} }), false},
+		{"challenge-sms-none-only", with(func(c *Challenge) {
+			c.Sent, c.Problem, c.ResendAt, c.Others = false, ProblemNotSent, time.Time{}, nil
+		}), false},
+		{"challenge-sms-undelivered", with(func(c *Challenge) { c.Problem, c.ResendAt = ProblemUndelivered, now }), true},
+		{"challenge-sms-undelivered-only", with(func(c *Challenge) {
+			c.Problem, c.ResendAt, c.Others = ProblemUndelivered, now, nil
+		}), false},
 		{"challenge-sms-later", with(func(c *Challenge) { c.Problem = ProblemSendLater }), false},
 		{"challenge-sms-expired", with(func(c *Challenge) { c.Problem, c.ResendAt = ProblemCodeExpired, now }), false},
 		{"challenge-totp", with(totp), true},
@@ -154,8 +163,6 @@ func setupStates() []state {
 		Base: "/account/security", SetupID: "s2", Phone: "+62 ••• •••• 7890", Sent: true, AttemptsLeft: 5,
 		Expires: now.Add(10 * time.Minute), Now: now, Back: "/account/security",
 	}
-	unsent := sms
-	unsent.Sent, unsent.Problem = false, ProblemNotSent
 	key := RecoveryKey{
 		Key: "ABCD-EFGH-JKMN-PQRS-TVWX-YZ23-4567", Action: "/account/security",
 	}
@@ -165,14 +172,17 @@ func setupStates() []state {
 	used.Hidden = []Hidden{{FieldChallenge, "k3vJ8w0mSx2bT5nQ"}, {FieldAction, ActionContinue}}
 	wrong.Name, wrong.Replaces = "HP <b>\u202eSamsung", "sms"
 	sms.ResendAt = now.Add(28 * time.Second)
-	instead := sms
+	instead, unsent, undelivered := sms, sms, sms
 	instead.Replaces = "totp"
+	unsent.Sent, unsent.Problem = false, ProblemNotSent
+	undelivered.Problem, undelivered.ResendAt = ProblemUndelivered, now
 	return []state{
 		{"totp-setup", totp, true},
 		{"totp-setup-wrong", wrong, true},
 		{"sms-setup", sms, true},
 		{"sms-setup-instead", instead, false},
-		{"sms-setup-unsent", unsent, false},
+		{"sms-setup-unsent", unsent, true},
+		{"sms-setup-undelivered", undelivered, true},
 		{"recovery-key", key, true},
 		{"recovery-key-used", used, true},
 	}

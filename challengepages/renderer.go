@@ -18,6 +18,7 @@ type Renderer struct {
 	catalogues map[Lang]*catalogue
 	currency   string
 	location   *time.Location
+	originLine OriginLine
 	templates  *template.Template
 	// The challenge has ten kibibytes for everything, so it goes without the style
 	// and script that only the other pages need.
@@ -74,16 +75,23 @@ func New(b Brand) (*Renderer, error) {
 		catalogues:      sources.catalogues,
 		currency:        code,
 		location:        b.Location,
+		originLine:      b.OriginLine,
 		templates:       templates,
 		challengeAssets: small,
 		assets:          full,
 		csp:             contentSecurityPolicy("'self'", small, full),
 		cspReleasing:    contentSecurityPolicy("'self' https:", small, full),
 	}
+	if r.originLine == nil {
+		r.originLine = defaultOriginLine
+	}
 	if b.Overrides != nil {
 		if err := r.tryOverrides(b); err != nil {
 			return nil, err
 		}
+	}
+	if err := r.checkHosts(b.Hosts); err != nil {
+		return nil, err
 	}
 	return r, nil
 }

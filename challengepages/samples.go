@@ -20,7 +20,7 @@ const samplePhone = "+62 ••• •••• 7890"
 
 var (
 	sampleProblems = []Problem{ProblemNone, ProblemWrongCode, ProblemUsedCode, ProblemEmptyCode, ProblemCodeExpired, ProblemNotSent,
-		ProblemSendLater, ProblemTryLater}
+		ProblemUndelivered, ProblemSendLater, ProblemTryLater}
 	sampleFactors = []string{"totp", "sms", "recovery_key"}
 )
 
@@ -51,8 +51,7 @@ func challengeSamples() []sample {
 				c.Others = slices.DeleteFunc(slices.Clone(sampleFactors), func(f string) bool { return f == factor })
 				all = append(all, sample{join("challenge", form, factor, string(problem)), c})
 				if factor == "sms" {
-					c.Sent = false
-					all = append(all, sample{join("challenge", form, "unsent", string(problem)), c})
+					all = append(all, smsSamples(form, c)...)
 				}
 			}
 		}
@@ -60,6 +59,23 @@ func challengeSamples() []sample {
 	plain := held
 	plain.Factor, plain.Details, plain.ResendAt, plain.Trust, plain.Help = "sms", nil, sampleTime, true, "/help"
 	return append(all, sample{"challenge held without details", plain})
+}
+
+// smsSamples are a challenge by SMS where nothing was sent, where the player has no
+// other way, and where the time to wait is over.
+func smsSamples(form string, c Challenge) []sample {
+	name := join("challenge", form, "sms", string(c.Problem))
+	unsent, only, ready := c, c, c
+	unsent.Sent, only.Others = false, nil
+	if !c.ResendAt.IsZero() {
+		ready.Now = c.ResendAt
+	}
+	unsentOnly, readyOnly := unsent, ready
+	unsentOnly.Others, readyOnly.Others = nil, nil
+	return []sample{
+		{name + " unsent", unsent}, {name + " without another way", only}, {name + " after the wait", ready},
+		{name + " unsent without another way", unsentOnly}, {name + " after the wait without another way", readyOnly},
+	}
 }
 
 func outcomeSamples() []sample {
@@ -78,6 +94,7 @@ func outcomeSamples() []sample {
 }
 
 func setupSamples() []sample {
+	shownAt := sampleTime.Add(-time.Minute)
 	var all []sample
 	for _, problem := range sampleProblems {
 		all = append(all,
@@ -85,10 +102,14 @@ func setupSamples() []sample {
 				Base: "/.stepgate/settings", SetupID: "id", QRPNG: []byte("png"), Key: "ABCDEFGH", URI: "otpauth://totp/x",
 				AttemptsLeft: 4, Problem: problem, Expires: sampleTime, Back: "/",
 			}},
-			sample{join("sms set-up", string(problem)), SMSSetup{
-				Base: "/.stepgate/settings", SetupID: "id", Phone: samplePhone, Sent: problem != ProblemNotSent,
-				AttemptsLeft: 4, Problem: problem, Expires: sampleTime, Now: sampleTime.Add(-time.Minute), Back: "/",
+		)
+		// No more SMS, another one at once, another one later.
+		for wait, resendAt := range map[string]time.Time{"": {}, "after the wait": shownAt, "before the wait": sampleTime} {
+			all = append(all, sample{join("sms set-up", string(problem), wait), SMSSetup{
+				Base: "/.stepgate/settings", SetupID: "id", Phone: samplePhone, Sent: problem != ProblemNotSent, ResendAt: resendAt,
+				AttemptsLeft: 4, Problem: problem, Expires: sampleTime, Now: shownAt, Back: "/",
 			}})
+		}
 	}
 	for _, factor := range []string{"totp", "sms"} {
 		all = append(all,

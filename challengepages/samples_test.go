@@ -49,7 +49,7 @@ func TestSamplesShowEveryTemplate(t *testing.T) {
 
 func TestBuiltInTextsFitAnSMS(t *testing.T) {
 	for _, l := range []Lang{Indonesian, English} {
-		if err := builtInCatalogue(t, l).checkTexts(strings.Repeat("W", shortName)); err != nil {
+		if err := builtInCatalogue(t, l).checkTexts(strings.Repeat("W", shortName), "USD"); err != nil {
 			t.Error(err)
 		}
 	}

@@ -20,9 +20,14 @@ type SMSText struct {
 	// Details of the request that the code approves; none where the code opens
 	// more than one request.
 	Details []Detail
+	// Region is the ISO 3166-1 code of the number's country, "ID"; empty if not known.
+	Region string
 	// Host, if set, adds the last line that binds the code to the site ("@host
 	// #code", WICG origin-bound one-time codes): a browser then fills it in on no
-	// other. It is left out where the rest would not fit beside it.
+	// other. It is the name in lower case, without port, and must be one that the site
+	// vouches for: with a Host header of a thief's choice the code would be filled in
+	// on the thief's page. The line is left out where Brand.OriginLine is off, and
+	// where what the code approves would not fit beside it.
 	Host string
 }
 
@@ -42,9 +47,9 @@ func (r *Renderer) SMSText(lang Lang, m SMSText) string {
 	purpose := c.messages["text.purpose."+m.Rule].text
 	amount, payee := r.smsDetails(c, m.Details)
 	code := gsm7.From(m.Code)
-	boundLine := ""
-	if host := gsm7.From(m.Host); host != "" {
-		boundLine = "\n\n@" + host + " #" + code
+	line := ""
+	if r.originLine(m.Region) {
+		line = boundLine(m.Host, code)
 	}
 
 	// From the fullest to the barest. The bound line goes before what is approved is
@@ -56,7 +61,7 @@ func (r *Renderer) SMSText(lang Lang, m SMSText) string {
 		{purpose, amount, ""},
 		{"", amount, ""},
 	}
-	for _, end := range []string{boundLine, ""} {
+	for _, end := range []string{line, ""} {
 		for i, what := range whats {
 			if end != "" && i > 2 {
 				break

@@ -23,10 +23,10 @@ func TestSMSSaysWhatTheCodeIsFor(t *testing.T) {
 			"123456 is your Example code. Never share it, even with our staff. Valid 5 min."},
 		{"payee alone", English, SMSText{Code: "123456", Minutes: 5, Details: []Detail{{"email", "budi@example.com"}}},
 			"123456 is your Example code for budi@example.com. Never share it, even with our staff. Valid 5 min."},
-		{"bound to the site", English, SMSText{Code: "123456", Minutes: 5, Rule: "email", Host: "accounts.example.co.id"},
+		{"bound to the site", English, SMSText{Code: "123456", Minutes: 5, Rule: "email", Region: "SG", Host: "accounts.example.co.id"},
 			"123456 is your Example code for email change. Never share it, even with our staff. Valid 5 min.\n\n@accounts.example.co.id #123456"},
 		// R1 before R76: what is approved stays, though shorter.
-		{"bound and shortened", Indonesian, SMSText{Code: "123456", Minutes: 5, Rule: "withdrawal", Details: payout, Host: "casino.example"},
+		{"bound and shortened", Indonesian, SMSText{Code: "123456", Minutes: 5, Rule: "withdrawal", Details: payout, Region: "SG", Host: "casino.example"},
 			"Kode Example Anda: 123456 untuk Rp2.500.000 ke *7890. JANGAN berikan kode ini kepada siapa pun, termasuk petugas kami. Berlaku 5 menit.\n\n@casino.example #123456"},
 		{"unknown language", "xx", SMSText{Code: "123456", Minutes: 5},
 			"Kode Example Anda: 123456. JANGAN berikan kode ini kepada siapa pun, termasuk petugas kami. Berlaku 5 menit."},
@@ -58,7 +58,7 @@ func TestSMSIsOnePartWithCodeWarningAndTimeWhateverTheDetails(t *testing.T) {
 			for _, rule := range []string{"", "withdrawal", "payment_method", "settings_off"} {
 				for _, d := range details {
 					for _, host := range []string{"", "casino.example", strings.Repeat("host.", 20) + "example"} {
-						text := r.SMSText(lang, SMSText{Code: "12345678", Minutes: 60, Rule: rule, Details: d, Host: host})
+						text := r.SMSText(lang, SMSText{Code: "12345678", Minutes: 60, Rule: rule, Details: d, Region: "SG", Host: host})
 						if n, ok := gsm7.Septets(text); !ok || n > 160 {
 							t.Errorf("%d septets, in GSM-7 %v: %q", n, ok, text)
 						}
@@ -110,7 +110,7 @@ func FuzzSMSTextIsOnePart(f *testing.F) {
 	r := newRenderer(f, withLongBrand)
 	f.Fuzz(func(t *testing.T, rule, amount, to, host string) {
 		for _, lang := range []Lang{Indonesian, English} {
-			text := r.SMSText(lang, SMSText{Code: "123456", Minutes: 5, Rule: rule, Details: []Detail{{"amount", amount}, {"to", to}}, Host: host})
+			text := r.SMSText(lang, SMSText{Code: "123456", Minutes: 5, Rule: rule, Details: []Detail{{"amount", amount}, {"to", to}}, Region: "SG", Host: host})
 			if n, ok := gsm7.Septets(text); !ok || n > 160 || !strings.Contains(text, "123456") {
 				t.Fatalf("%d septets, in GSM-7 %v: %q", n, ok, text)
 			}

@@ -23,14 +23,14 @@ const maxChallenge = 10 << 10
 func (r *Renderer) tryOverrides(b Brand) error {
 	var errs []error
 	for _, l := range slices.Sorted(maps.Keys(r.catalogues)) {
-		errs = append(errs, r.catalogues[l].checkTexts(shorten(gsm7.From(r.brand.Name), shortName)))
+		errs = append(errs, r.catalogues[l].checkTexts(shorten(gsm7.From(r.brand.Name), shortName), r.currency))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	// What the gate needs is in the built-in pages, with a language switch if there
 	// is one.
-	b.Overrides, b.Languages = nil, nil
+	b.Overrides, b.Languages, b.Hosts = nil, nil, nil
 	if len(r.languages) == 1 {
 		b.Languages = []Lang{English}
 	}
@@ -133,17 +133,34 @@ func compressedSize(page []byte, z *gzip.Writer) (int, error) {
 }
 
 // The most that an SMS text has to have room for: R1 wants the amount and the end
-// of the payee's number in it, whatever else is left out.
-var leastWhat = smsWhat{amount: "Rp999.999.999", payee: "*7890"}
+// of the payee's number in it, whatever else is left out. The longest amount may be
+// there without the payee.
+var (
+	leastWhat     = smsWhat{amount: "Rp999.999.999", payee: "*7890"}
+	longestAmount = "999999999999999.99"
+)
 
 const (
 	longestCode    = "00000000"
 	longestMinutes = 60
 )
 
+// longest gives the text of a code SMS for the number of minutes, and by that the
+// plural form, with which it is longest.
+func (c *catalogue) longest(brand, code string, what smsWhat) string {
+	longest, most := "", -1
+	for minutes := longestMinutes; minutes > 0; minutes-- {
+		text := c.smsText(brand, code, what, minutes)
+		if n, _ := gsm7.Septets(text); n > most {
+			longest, most = text, n
+		}
+	}
+	return longest
+}
+
 // checkTexts checks the texts that are sent by SMS: their alphabet, and that they
 // are one part of a message even with a long code.
-func (c *catalogue) checkTexts(brand string) error {
+func (c *catalogue) checkTexts(brand, currency string) error {
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(c.messages)) {
 		if !strings.HasPrefix(key, "text.") {
@@ -161,12 +178,13 @@ func (c *catalogue) checkTexts(brand string) error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
+	longest, _ := c.format.money(currency, longestAmount)
+	longest = gsm7.From(longest)
 	for _, test := range []struct {
 		key  string
 		what smsWhat
-	}{{"text.code", smsWhat{}}, {"text.code.for", smsWhat{amount: leastWhat.amount}}, {"text.code.for.payee", leastWhat}} {
-		text := c.smsText(brand, longestCode, test.what, longestMinutes)
-		if n, _ := gsm7.Septets(text); n > gsm7.MaxSeptets {
+	}{{"text.code", smsWhat{}}, {"text.code.for", smsWhat{amount: longest}}, {"text.code.for.payee", leastWhat}} {
+		if n, _ := gsm7.Septets(c.longest(brand, longestCode, test.what)); n > gsm7.MaxSeptets {
 			errs = append(errs, fmt.Errorf("%s: message %q takes %d characters of an SMS with a long code, and %d fit: shorten it by %d",
 				messageFile(c.lang), test.key, n, gsm7.MaxSeptets, n-gsm7.MaxSeptets))
 		}

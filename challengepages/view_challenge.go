@@ -41,13 +41,15 @@ type challengeView struct {
 	Factor      string
 	Field       *field        // nil where there is no code to enter yet
 	Sending     template.HTML // said instead of the field
-	CanSend     bool          // with Sending: whether a code can be sent
+	Send        *resendView   // with Sending: the way to a code; nil where none can be sent
 	SendProblem template.HTML // with Sending
 	Safety      string
 	Deadline    deadline
 	Resend      *resendView
-	Others      []otherFactor
-	CancelWhat  string
+	// Late is what to do when the SMS does not come; none where none was sent.
+	Late       []template.HTML
+	Others     []otherFactor
+	CancelWhat string
 	// Trust offers to trust the browser.
 	Trust bool
 	// Help is the path of the page for players who can confirm by nothing, or empty.
@@ -88,12 +90,7 @@ func (r *Renderer) fillChallenge(f *frame, c Challenge) {
 		Deadline: w.deadlineOf(c),
 	}
 	if c.Factor == "sms" && !c.Sent {
-		v.Sending, v.CanSend = w.html("send.sms", "phone", unbroken(c.Phone)), true
-		if c.Problem == ProblemSendLater && c.ResendAt.IsZero() {
-			v.Sending, v.CanSend = w.html("send.none", "phone", unbroken(c.Phone)), false
-		} else {
-			v.SendProblem = w.problem(c.Problem, c.Factor, c.AttemptsLeft, c.ResendAt, c.RetryAt)
-		}
+		w.fillSending(&v, c)
 	} else {
 		v.Field = w.codeField(c)
 		v.Safety = w.text("safe.code")
@@ -103,6 +100,10 @@ func (r *Renderer) fillChallenge(f *frame, c Challenge) {
 	}
 	if c.Factor == "sms" && c.Sent {
 		v.Resend = w.resend(c.ResendAt, c.Now)
+		// Who has typed a code has one.
+		if c.Problem != ProblemWrongCode {
+			v.Late = w.late(v.Resend != nil, c.ways())
+		}
 	}
 	v.Trust = c.Trust && v.Field != nil
 	if c.Help != "" {
@@ -122,6 +123,34 @@ func (r *Renderer) fillChallenge(f *frame, c Challenge) {
 	f.Help = false // it stands among the ways out
 	f.assets = r.challengeAssets
 	f.View = v
+}
+
+// fillSending fills what stands in the place of the field while the player has no
+// code: that one can be sent, or why not now.
+func (w *words) fillSending(v *challengeView, c Challenge) {
+	phone := unbroken(c.Phone)
+	if c.ResendAt.IsZero() && (c.Problem == ProblemNotSent || c.Problem == ProblemSendLater) {
+		v.Sending = w.html(w.ruleKey("send.none", c.ways()), "phone", phone)
+		return
+	}
+	v.Sending, v.Send = w.html("send.sms", "phone", phone), &resendView{}
+	if next := w.resend(c.ResendAt, c.Now); next != nil {
+		v.Send = next
+	}
+	v.SendProblem = w.problem(c.Problem, c.situation())
+}
+
+// ways names the variant of a message that tells the player what else to do: the
+// general one speaks of another way to confirm, "only" of support.
+func (c Challenge) ways() string {
+	if len(c.Others) == 0 {
+		return "only"
+	}
+	return ""
+}
+
+func (c Challenge) situation() situation {
+	return situation{factor: c.Factor, ways: c.ways(), left: c.AttemptsLeft, resendAt: c.ResendAt, retryAt: c.RetryAt, now: c.Now}
 }
 
 // ruleKey gives the key of a message that a rule may have of its own.
@@ -169,7 +198,7 @@ func (w *words) details(ds []Detail) []detailView {
 func (w *words) codeField(c Challenge) *field {
 	f := &field{
 		Label:   w.text("label." + c.Factor),
-		Problem: w.problem(c.Problem, c.Factor, c.AttemptsLeft, c.ResendAt, c.RetryAt),
+		Problem: w.problem(c.Problem, c.situation()),
 		Key:     c.Factor == "recovery_key",
 		OTP:     c.Factor == "sms",
 		Focus:   true,
@@ -202,31 +231,65 @@ func (f *field) describe(details bool) {
 	f.Described = strings.Join(ids, " ")
 }
 
+// situation is what the words for a problem depend on.
+type situation struct {
+	factor string
+	// ways is as in [Challenge.ways], or "setup" where the player can go back and
+	// choose another way.
+	ways                   string
+	left                   int
+	resendAt, retryAt, now time.Time
+}
+
 // problem says what was wrong and what to do; empty for none. What it says depends
 // on the factor where the message has a variant for it.
-func (w *words) problem(p Problem, factor string, left int, resendAt, retryAt time.Time) template.HTML {
-	if p == ProblemNone {
-		return ""
-	}
-	key := w.ruleKey("problem."+string(p), factor)
+func (w *words) problem(p Problem, s situation) template.HTML {
+	key := w.ruleKey("problem."+string(p), s.factor)
 	switch p {
+	case ProblemNone:
+		return ""
 	case ProblemWrongCode:
-		if left <= 1 {
+		if s.left <= 1 {
 			return w.html(key + ".last")
 		}
-		return w.html(key, "n", left)
-	case ProblemSendLater:
-		if resendAt.IsZero() {
-			return w.html(key + ".none")
-		}
-		return w.html(key, "time", strong(w.exactClock(resendAt)))
+		return w.html(key, "n", s.left)
+	case ProblemNotSent, ProblemUndelivered, ProblemSendLater:
+		return w.sendProblem(p, s)
 	case ProblemTryLater:
-		if retryAt.IsZero() {
+		if s.retryAt.IsZero() {
 			return w.html(key + ".none")
 		}
-		return w.html(key, "time", strong(w.exactClock(retryAt)))
+		return w.html(key, "time", strong(w.exactClock(s.retryAt)))
 	}
 	return w.html(key)
+}
+
+// sendProblem says that the SMS did not go out, or failed later, and what to do now.
+// It never says why: who asks for codes to be sent could find out from it which
+// number, budget or provider is in what state (I11).
+func (w *words) sendProblem(p Problem, s situation) template.HTML {
+	key := "problem." + string(p)
+	switch {
+	case p == ProblemUndelivered && s.resendAt.IsZero():
+		return w.html(w.ruleKey(key+".none", s.ways))
+	case p == ProblemUndelivered:
+		return w.html(w.ruleKey(key, s.ways))
+	case s.resendAt.IsZero():
+		return w.html(w.ruleKey("problem.send_later.none", s.ways))
+	case p == ProblemNotSent && !s.now.IsZero() && !s.resendAt.After(s.now):
+		return w.html(w.ruleKey(key+".now", s.ways))
+	}
+	return w.html(w.ruleKey(key, s.ways), "time", strong(w.exactClock(s.resendAt)))
+}
+
+// late lists what a player can do whose SMS does not come. resend tells that another
+// can be asked for.
+func (w *words) late(resend bool, ways string) []template.HTML {
+	points := []template.HTML{w.html("late.wait"), w.html("late.phone")}
+	if resend {
+		points = append(points, w.html("late.resend"))
+	}
+	return append(points, w.html(w.ruleKey("late.number", ways)))
 }
 
 func (w *words) deadlineOf(c Challenge) deadline {

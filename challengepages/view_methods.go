@@ -68,7 +68,7 @@ type smsView struct {
 }
 
 func (w *words) smsSection(s Settings) smsView {
-	v := smsView{Offered: !s.NoSMS, Problem: w.setupProblem(s.Problem, 0)}
+	v := smsView{Offered: !s.NoSMS, Problem: w.problem(s.Problem, situation{ways: "setup"})}
 	// A number that is already the one of the codes need not be offered again. Both
 	// are masked: two that look the same are for the player the same.
 	registered := s.RegisteredPhone

@@ -5,17 +5,7 @@ import (
 	"errors"
 	"html/template"
 	"strings"
-	"time"
 )
-
-// setupProblem is problem where nothing has been sent that could still arrive, and
-// no times are known.
-func (w *words) setupProblem(p Problem, left int) template.HTML {
-	if p == ProblemSendLater {
-		return w.html("problem.send_later.setup")
-	}
-	return w.problem(p, "", left, time.Time{}, time.Time{})
-}
 
 type setupView struct {
 	Base, SetupID string
@@ -26,6 +16,8 @@ type setupView struct {
 	Replaces string
 	// Resend is the way to another SMS, of SMSSetup.
 	Resend *resendView
+	// Late is as in challengeView, of SMSSetup.
+	Late []template.HTML
 	// The rest is of TOTPSetup.
 	Name     string
 	QR       template.URL
@@ -55,7 +47,7 @@ func (r *Renderer) fillTOTPSetup(f *frame, s TOTPSetup) error {
 		Field: &field{
 			Label:   w.text("label.totp"),
 			Hint:    w.html("setup.totp.code"),
-			Problem: w.problem(s.Problem, "totp", s.AttemptsLeft, time.Time{}, time.Time{}),
+			Problem: w.problem(s.Problem, situation{factor: "totp", ways: "setup", left: s.AttemptsLeft}),
 			// Without a problem the player has to scan first.
 			Focus: s.Problem != ProblemNone,
 		},
@@ -74,16 +66,20 @@ func (r *Renderer) fillSMSSetup(f *frame, s SMSSetup) {
 		Replaces: w.replaces("setup.sms", s.Replaces),
 		Resend:   w.resend(s.ResendAt, s.Now),
 		Field: &field{
-			Label:   w.text("label.sms"),
-			Hint:    w.html("hint.sms", "phone", unbroken(s.Phone)),
-			Problem: w.problem(s.Problem, "sms", s.AttemptsLeft, s.ResendAt, time.Time{}),
-			OTP:     true,
-			Focus:   true,
+			Label: w.text("label.sms"),
+			Hint:  w.html("hint.sms", "phone", unbroken(s.Phone)),
+			Problem: w.problem(s.Problem, situation{
+				factor: "sms", ways: "setup", left: s.AttemptsLeft, resendAt: s.ResendAt, now: s.Now,
+			}),
+			OTP:   true,
+			Focus: true,
 		},
 	}
 	// Also a message that could not be handed over may have been: the field stays.
 	if !s.Sent {
 		v.Field.Hint = w.html("setup.sms.unsent", "phone", unbroken(s.Phone))
+	} else if s.Problem != ProblemWrongCode {
+		v.Late = w.late(v.Resend != nil, "setup")
 	}
 	r.finishSetup(f, v, "setup.sms", s.Problem)
 }

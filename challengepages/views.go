@@ -62,7 +62,8 @@ const (
 	ProblemUsedCode    Problem = "used_code"    // right, but used before: wait for the next
 	ProblemEmptyCode   Problem = "empty_code"   // nothing was typed
 	ProblemCodeExpired Problem = "code_expired" // the SMS code is too old: send a new one
-	ProblemNotSent     Problem = "not_sent"     // the SMS could not be handed to a provider
+	ProblemNotSent     Problem = "not_sent"     // no SMS can be sent, whatever keeps it: a limit, a budget, dead providers
+	ProblemUndelivered Problem = "undelivered"  // the network reported that the SMS failed: offer the next at once
 	ProblemSendLater   Problem = "send_later"   // asked for another SMS too soon, or too often
 	ProblemTryLater    Problem = "try_later"    // too many wrong codes: back-off, with RetryAt
 	ProblemPhone       Problem = "phone"        // not a phone number that can get an SMS here
@@ -90,7 +91,9 @@ type Challenge struct {
 	// Sent tells whether an SMS code has been handed to a provider.
 	Sent bool
 	// ResendAt is the time from which another SMS may be asked for; zero where no
-	// more can be.
+	// more can be, or where none was asked for yet. It must not depend on why an SMS
+	// was not sent: a limit, a budget, a stopped prefix and dead providers look the
+	// same (I11).
 	ResendAt time.Time
 	// AttemptsLeft counts the answers that may still be wrong, from 5.
 	AttemptsLeft int

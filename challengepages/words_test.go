@@ -70,7 +70,7 @@ func TestEveryKindHasItsWords(t *testing.T) {
 		pages = append(pages, Settings{Notice: n})
 	}
 	for _, p := range []Problem{ProblemWrongCode, ProblemUsedCode, ProblemEmptyCode, ProblemCodeExpired, ProblemNotSent,
-		ProblemSendLater, ProblemTryLater, ProblemPhone} {
+		ProblemUndelivered, ProblemSendLater, ProblemTryLater, ProblemPhone} {
 		for _, factor := range []string{"totp", "sms", "recovery_key"} {
 			pages = append(pages, Challenge{Factor: factor, Problem: p}, Challenge{Factor: factor, Problem: p, Sent: true})
 		}
