@@ -50,7 +50,9 @@ func TestNewSaysWhatIsWrongWithATextOfAFolder(t *testing.T) {
 		{"large messages", folder("messages/en.toml", strings.Repeat("#", maxMessagesFile+1)), `messages/en.toml: it has more than 131072 bytes: make it smaller`},
 		{"SMS in another script", english("\"text.code\" = \"{code} – {brand} {minutes}\""), `messages/en.toml: message "text.code" has "–", which is not in the alphabet of SMS (GSM-7)`},
 		{"long SMS", english("\"text.code\" = \"{code} {brand} {minutes}" + strings.Repeat(" x", 80) + "\""), `messages/en.toml: message "text.code" takes 183 characters of an SMS with a long code, and 160 fit: shorten it by 23`},
-		{"SMS without room for the amount", english("\"text.code.for.payee\" = \"{code} {brand} {what} {payee} {minutes}" + strings.Repeat("x", 120) + "\""), `message "text.code.for.payee" takes 163 characters`},
+		{"SMS without room for the longest amount", english("\"text.code.for\" = \"{code} {brand} {what} {minutes}" + strings.Repeat("x", 120) + "\""), `message "text.code.for" takes 168 characters`},
+		{"SMS that is long in one plural form", english("\"text.code\" = { one = \"{code} {brand} {minutes}" + strings.Repeat(" x", 80) + "\", other = \"{code} {brand} {minutes}\" }"), `message "text.code" takes 182 characters`},
+		{"SMS without room for the payee", english("\"text.code.for.payee\" = \"{code} {brand} {what} {payee} {minutes}" + strings.Repeat("x", 120) + "\""), `message "text.code.for.payee" takes 163 characters`},
 	})
 }
 

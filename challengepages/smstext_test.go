@@ -104,6 +104,59 @@ func TestDetailCannotWriteAMessageOfItsOwn(t *testing.T) {
 	}
 }
 
+// Where a player is asked for the code by phone, only the SMS itself can say no.
+func TestEveryCodeTextSaysNotToShareIt(t *testing.T) {
+	warnings := map[Lang]string{
+		Indonesian: "JANGAN berikan kode ini kepada siapa pun, termasuk petugas kami.", English: "Never share it, even with our staff.",
+	}
+	for lang, warning := range warnings {
+		found := 0
+		for key, m := range builtInCatalogue(t, lang).messages {
+			if key != "text.code" && !strings.HasPrefix(key, "text.code.") {
+				continue
+			}
+			for _, form := range m.all() {
+				found++
+				if text := form.fill(nil); !strings.Contains(text, warning) {
+					t.Errorf("%s: %s is %q, without %q", lang, key, text, warning)
+				}
+			}
+		}
+		if found == 0 {
+			t.Errorf("%s has no text for a code", lang)
+		}
+	}
+}
+
+// An operator's texts are one part, too, whatever they say a code is for: with the
+// longest amount, which is in each of them, and with a long host.
+func TestOverriddenTextsAreOnePartWithAmountAndHost(t *testing.T) {
+	f := folder("messages/en.toml", "[messages]\n"+
+		"\"text.code\" = \"{code} "+strings.Repeat("w", 100)+" {brand} {minutes}\"\n"+
+		"\"text.code.for\" = \"{code} "+strings.Repeat("w", 80)+" {brand} {what} {minutes}\"\n"+
+		"\"text.code.for.payee\" = \"{code} "+strings.Repeat("w", 80)+" {brand} {what} {payee} {minutes}\"\n"+
+		"\"text.purpose.transfer\" = \""+strings.Repeat("a transfer ", 12)+"\"\n",
+		"messages/th.toml", thai)
+	for _, currency := range []string{"IDR", "SGD"} {
+		r := newRenderer(t, withLongBrand, withFolder(f), func(b *Brand) { b.Currency = currency })
+		for _, lang := range r.languages {
+			for _, rule := range []string{"", "transfer", "withdrawal"} {
+				for _, host := range []string{"", "accounts.perusahaan-keuangan-nusantara-sejahtera.co.id"} {
+					text := r.SMSText(lang, SMSText{
+						Code: "123456", Minutes: 5, Rule: rule, Region: "SG", Host: host,
+						Details: []Detail{{"amount", longAmount}, {"account", "1234567890123456"}},
+					})
+					amount, _ := r.catalogues[lang].format.money(currency, longAmount)
+					n, ok := gsm7.Septets(text)
+					if !ok || n > gsm7.MaxSeptets || !strings.Contains(text, "123456") || !strings.Contains(text, gsm7.From(amount)) {
+						t.Errorf("%s, rule %q, host %q: %d septets, in GSM-7 %v: %q", lang, rule, host, n, ok, text)
+					}
+				}
+			}
+		}
+	}
+}
+
 func FuzzSMSTextIsOnePart(f *testing.F) {
 	f.Add("withdrawal", "2500000", "BCA 1234567890", "casino.example")
 	f.Add("", "€€€", "{{{{{{{{", "\n@")
