@@ -46,6 +46,8 @@ type challengeView struct {
 	Safety      string
 	Deadline    deadline
 	Resend      *resendView
+	// Next is Resend where the last SMS failed: it stands by the field.
+	Next *resendView
 	// Late is what to do when the SMS does not come; none where none was sent.
 	Late       []template.HTML
 	Others     []otherFactor
@@ -103,6 +105,9 @@ func (r *Renderer) fillChallenge(f *frame, c Challenge) {
 		// Who has typed a code has one.
 		if c.Problem != ProblemWrongCode {
 			v.Late = w.late(v.Resend != nil, c.ways())
+		}
+		if c.Problem == ProblemUndelivered {
+			v.Resend, v.Next = nil, v.Resend
 		}
 	}
 	v.Trust = c.Trust && v.Field != nil
