@@ -223,6 +223,50 @@ func TestCodeThatWasNotSentIsNotAskedFor(t *testing.T) {
 	}
 }
 
+// I11: a limit, a budget, a stopped prefix and dead providers are one page, which is
+// that of an SMS asked for too often.
+func TestPageDoesNotTellWhyNoSMSCanBeSent(t *testing.T) {
+	r := newRenderer(t)
+	for _, lang := range []Lang{Indonesian, English} {
+		for _, sent := range []bool{true, false} {
+			c := withdrawal()
+			c.Sent, c.ResendAt = sent, time.Time{}
+			c.Problem = ProblemNotSent
+			failed := render(t, r, lang, c)
+			c.Problem = ProblemSendLater
+			if refused := render(t, r, lang, c); failed != refused {
+				t.Errorf("%s, sent %v: the pages differ (-failed +refused):\n%s", lang, sent, cmp.Diff(failed, refused))
+			}
+		}
+	}
+}
+
+// While no SMS goes out there is another way, or support; never a button that does
+// nothing.
+func TestPlayerWithoutAnSMSIsShownAWay(t *testing.T) {
+	r := newRenderer(t)
+	for name, want := range map[string][]string{
+		"challenge-sms-failed":           {"Use another way below", `value="send" data-wait="28"`, ">Use your authenticator app<"},
+		"challenge-sms-failed-only":      {"If that fails too, get help.", `value="send" data-wait="28"`, "https://casino.example/help"},
+		"challenge-sms-none":             {"Use another way below.", ">Use your authenticator app<", "https://casino.example/help"},
+		"challenge-sms-none-only":        {"Get help from our support.", "https://casino.example/help"},
+		"challenge-sms-undelivered":      {`<button class="quiet" name="stepgate_action" value="send">Resend the code</button>`, ">Use your authenticator app<"},
+		"challenge-sms-undelivered-only": {`value="send">Resend the code</button>`, "https://casino.example/help"},
+		"sms-setup-unsent":               {"go back and set up an authenticator app", `data-wait="28"`, `href="/account/security"`},
+		"sms-setup-undelivered":          {"go back and check the number", ">Resend the code</button>", `href="/account/security"`},
+	} {
+		page := render(t, r, English, stateNamed(t, name))
+		for _, part := range want {
+			if !strings.Contains(page, part) {
+				t.Errorf("%s lacks %q", name, part)
+			}
+		}
+		if sends := strings.Count(page, `value="send"`); sends > 1 || strings.Contains(name, "none") && sends > 0 {
+			t.Errorf("%s has %d buttons that send", name, sends)
+		}
+	}
+}
+
 func TestCountdownRunsFromTheGivenNow(t *testing.T) {
 	c := withdrawal()
 	page := render(t, newRenderer(t), English, c)

@@ -17,7 +17,7 @@
 //   - A page needs no second request: style, script, logo and QR code are inlined,
 //     and [Renderer.CSP] allows exactly these by their hashes.
 //   - No page says that an SMS was delivered: only that it was sent, which is all
-//     that anybody here can know.
+//     that anybody here can know. And none says why an SMS could not be sent.
 //   - No text of ours says what kind of site it is. Mobile networks filter such
 //     texts, and the person reading over the player's shoulder need not know.
 //
@@ -29,7 +29,8 @@
 // placeholders in braces; values that fill them are escaped and isolated, whatever
 // stands around them. One that counts may have the plural forms of its language
 // (CLDR): { one = "{n} try left", other = "{n} tries left" }. Texts whose key begins
-// with "text." are sent by SMS.
+// with "text." are sent by SMS: in GSM-7, one part each, also with the longest amount
+// and the line that binds the code to the site ([OriginLine]).
 //
 // # Overrides
 //

@@ -90,7 +90,7 @@ func TestNewSaysWhatIsWrongWithATemplateOfAFolder(t *testing.T) {
 		{"template with an unknown message", challenge(`{{$.T "do.answer"}}`, `{{$.T "do.anser"}}`), `finding message "do.anser" in "id": there is none`},
 		{"template that shows a placeholder", challenge(`{{$.T "do.answer"}}`, `{{$.T "hint.sms"}}`), `message "hint.sms" needs a value for {phone}, and T fills nothing in`},
 		{"template that is broken HTML", challenge(`<h1>`, `<h1 title="`), `templates/challenge.html:`},
-		{"template that a branch breaks", challenge(`<h1>`, `{{if .CanSend}}<a href="{{end}}<h1>`), `templates/challenge.html:3: {{if}} branches end in different contexts`},
+		{"template that a branch breaks", challenge(`<h1>`, `{{if .Send}}<a href="{{end}}<h1>`), `templates/challenge.html:3: {{if}} branches end in different contexts`},
 		{"template without a field", challenge(`<input type="hidden" name="stepgate_factor" value="{{$.View.Factor}}">`, ""), `templates/challenge.html: the page "challenge held totp" lacks a form with the fields stepgate_challenge, stepgate_factor, stepgate_code, stepgate_action, which the gate needs: keep it as in the built-in template`},
 		{"template without any code field", challenge(`{{template "code" .}}`, ""), `lacks a form with the fields stepgate_challenge, stepgate_factor, stepgate_code`},
 		{"form that begins otherwise", challenge(`<input type="hidden" name="stepgate_challenge" value="{{.ID}}">`, `<input name="tip"><input type="hidden" name="stepgate_challenge" value="{{.ID}}">`),
