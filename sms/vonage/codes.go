@@ -7,7 +7,7 @@ import "github.com/stepgate/stepgate/sms"
 var messagesCodes = map[string]sms.Class{
 	"1000": sms.NotSent, "1241": sms.NotSent, // throttled
 	"1050": sms.BadNumber, "1190": sms.BadNumber, "1240": sms.BadNumber, "1280": sms.BadNumber,
-	"1120": sms.Account, // the sender
+	"1120": sms.Account,                                                                // the sender
 	"1481": sms.Account, "1482": sms.Account, "1483": sms.Account, "1484": sms.Account, // registrations
 	"1210": sms.Policy,                                         // a network's filter for spam
 	"1470": sms.Policy, "1472": sms.Policy, "1473": sms.Policy, // Fraud Defender: prefix, burst, artificial traffic
