@@ -45,6 +45,7 @@ func TestWhatWasNeverConnectedWasNotSent(t *testing.T) {
 		_, err := must(t, NewMessages, config).Send(c.ctx, testMessage)
 		if err == nil || sms.ClassOf(err) != sms.NotSent {
 			t.Errorf("%s: Send = %v, want not_sent", c.name, err)
+			continue
 		}
 		checkSilent(t, err, documented{})
 	}
@@ -130,8 +131,28 @@ func TestAConnectionThatIsCutAfterTheRequestIsUnknown(t *testing.T) {
 		_, err := must(t, NewMessages, messagesConfig(url)).Send(t.Context(), testMessage)
 		if err == nil || sms.ClassOf(err) != sms.Unknown {
 			t.Errorf("cut %s: Send = %v, want unknown", name, err)
+			continue
 		}
 		checkSilent(t, err, documented{})
+	}
+}
+
+// HTTP/2 has connections of its own, which the transport tells of in another place.
+func TestAStreamThatIsResetIsUnknown(t *testing.T) {
+	protocol := ""
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		protocol = r.Proto
+		panic(http.ErrAbortHandler)
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	config := messagesConfig(server.URL)
+	config.Transport = newTransport()
+	config.Transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	_, err := must(t, NewMessages, config).Send(t.Context(), testMessage)
+	if err == nil || sms.ClassOf(err) != sms.Unknown || protocol != "HTTP/2.0" {
+		t.Errorf("Send = %v over %s, want unknown over HTTP/2.0", err, protocol)
 	}
 }
 

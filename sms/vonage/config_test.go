@@ -85,10 +85,12 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 
 func TestConfigurationsThatWork(t *testing.T) {
 	callback := smsConfig("http://localhost:8099")
-	callback.Callback = "https://casino.example/receipts/main"
-	s := must(t, NewSMS, callback)
-	if got, want := s.request(testMessage).Callback, "https://casino.example/receipts/main/"+testToken; got != want {
-		t.Errorf("callback is %q, want %q", got, want)
+	for _, address := range []string{"https://casino.example/receipts/main", "https://casino.example/receipts/main/"} {
+		callback.Callback = address
+		s := must(t, NewSMS, callback)
+		if got, want := s.request(testMessage).Callback, "https://casino.example/receipts/main/"+testToken; got != want {
+			t.Errorf("callback is %q, want %q", got, want)
+		}
 	}
 	digits := messagesConfig("http://[::1]:8099")
 	digits.From = "628123456789012"

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/stepgate/stepgate/sms"
 )
@@ -80,7 +81,7 @@ func (s *SMS) request(m sms.Message) smsRequest {
 	if s.config.Callback != "" {
 		r.Report, r.Callback = true, s.config.Callback
 		if s.config.ReceiptToken != "" {
-			r.Callback += "/" + s.config.ReceiptToken
+			r.Callback = strings.TrimSuffix(r.Callback, "/") + "/" + s.config.ReceiptToken
 		}
 	}
 	return r
