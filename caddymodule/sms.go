@@ -260,15 +260,7 @@ func (p *SMSProvider) load(ctx caddy.Context) (sms.Sender, sms.Verifier, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	switch m := module.(type) {
-	case SenderModule:
-		sender, verifier := m.Open()
-		return sender, verifier, nil
-	case sms.Sender:
-		return m, nil, nil
-	default:
-		return nil, nil, fmt.Errorf("module of type %T is no sender", module)
-	}
+	return openSender(module)
 }
 
 // guard returns what keeps a flood from running away with the operator's money.
