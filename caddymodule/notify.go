@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/stepgate/stepgate/internal/notify"
+	"github.com/stepgate/stepgate/internal/standardwebhooks"
 )
 
 // Notify says where the site is told of changes to a player's factors, so that it can
@@ -53,7 +54,7 @@ func (n *Notify) webhook() (*notify.Webhook, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the secret: %w", err)
 	}
-	secret, err := notify.ParseSecret(text)
+	secret, err := standardwebhooks.ParseSecret(text)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +98,7 @@ func (n *Notify) parseSecret(d *caddyfile.Dispenser) error {
 	if n.Secret, err = argument(d, "a placeholder such as {env.STEPGATE_NOTIFY_SECRET}"); err != nil || strings.Contains(n.Secret, "{") {
 		return err
 	}
-	if _, err := notify.ParseSecret(n.Secret); err != nil {
+	if _, err := standardwebhooks.ParseSecret(n.Secret); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil

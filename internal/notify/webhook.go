@@ -11,9 +11,10 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/stepgate/stepgate/internal/standardwebhooks"
 )
 
 // DefaultTimeout is how long sending one notice may take, all tries together.
@@ -28,7 +29,7 @@ type Webhook struct {
 	// URL is where notices go. See [CheckURL].
 	URL string
 	// Secret is what they are signed with.
-	Secret Secret
+	Secret standardwebhooks.Secret
 	// Timeout bounds the sending of one notice, all tries together. Default
 	// DefaultTimeout.
 	Timeout time.Duration
@@ -81,8 +82,8 @@ func (w *Webhook) Send(ctx context.Context, n Notice) error {
 	if err := n.check(); err != nil {
 		return fmt.Errorf("sending notice: %w", err)
 	}
-	if len(w.Secret.key) == 0 {
-		return fmt.Errorf("sending notice: %w", errSecret)
+	if w.Secret.IsZero() {
+		return fmt.Errorf("sending notice: %w", standardwebhooks.ErrSecret)
 	}
 	body, err := n.payload()
 	if err != nil {
@@ -107,14 +108,8 @@ func (w *Webhook) post(ctx context.Context, id string, body []byte) (again bool,
 	if err != nil {
 		return false, errors.New("the address for notices is no URL") // the cause would repeat it
 	}
-	at := w.now().Unix()
-	request.Header = http.Header{
-		"Content-Type":      {"application/json"},
-		"User-Agent":        {"stepgate"},
-		"Webhook-Id":        {id},
-		"Webhook-Timestamp": {strconv.FormatInt(at, 10)},
-		"Webhook-Signature": {w.Secret.sign(id, at, body)},
-	}
+	request.Header = http.Header{"Content-Type": {"application/json"}, "User-Agent": {"stepgate"}}
+	w.Secret.Sign(request.Header, id, w.now(), body)
 	client := http.Client{}
 	if w.Client != nil {
 		client = *w.Client
