@@ -3,11 +3,8 @@ package notify
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -15,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stepgate/stepgate/internal/standardwebhooks"
+	"github.com/stepgate/stepgate/internal/unanswered"
 )
 
 // DefaultTimeout is how long sending one notice may take, all tries together.
@@ -117,7 +115,7 @@ func (w *Webhook) post(ctx context.Context, id string, body []byte) (again bool,
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	answer, err := client.Do(request)
 	if err != nil {
-		return ctx.Err() == nil, reason(ctx, err)
+		return ctx.Err() == nil, unanswered.Reason(ctx, err)
 	}
 	_ = answer.Body.Close() // only the status counts
 	switch code := answer.StatusCode; {
@@ -129,24 +127,6 @@ func (w *Webhook) post(ctx context.Context, id string, body []byte) (again bool,
 		again = code/100 == 5 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout
 		return again, fmt.Errorf("the site answers %d", code)
 	}
-}
-
-// reason returns what may be said of why there is no answer. Errors of net/http name
-// the address, and may quote what the site wrote, which may be what we sent.
-func reason(ctx context.Context, err error) error {
-	if ended := ctx.Err(); ended != nil {
-		return ended
-	}
-	if e, ok := errors.AsType[*net.OpError](err); ok {
-		return e
-	}
-	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return e
-	}
-	if errors.Is(err, io.EOF) {
-		return errors.New("the site closes the connection without an answer")
-	}
-	return errors.New("the site gives no answer in HTTP")
 }
 
 func (w *Webhook) timeout() time.Duration {
