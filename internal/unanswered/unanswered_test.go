@@ -3,6 +3,8 @@ package unanswered
 import (
 	"context"
 	"errors"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,7 +21,7 @@ func TestAReasonSaysWhatHappenedWithoutTheAddress(t *testing.T) {
 	}
 	_ = gone.Close() // nobody listens there now
 	untrusted := httptest.NewUnstartedServer(http.NotFoundHandler())
-	untrusted.Config.ErrorLog = nil
+	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
 	untrusted.StartTLS()
 	defer untrusted.Close()
 	for address, want := range map[string]string{

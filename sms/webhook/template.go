@@ -120,7 +120,12 @@ func (b *bodyTemplate) render(v values) ([]byte, error) {
 		// The cause can quote a value.
 		return nil, errors.New("template: it cannot be written out: compare values of one type, and print them with json or urlquery")
 	}
-	return bytes.TrimSpace(out.Bytes()), nil
+	body := bytes.TrimSpace(out.Bytes())
+	// The samples need not have come through every branch.
+	if _, err := b.shape(body); err != nil {
+		return nil, err
+	}
+	return body, nil
 }
 
 // shape returns what a body has beside values, or that it is not what it should be.
