@@ -89,7 +89,7 @@ func placeholder(name string, resolve Resolve) (part, error) {
 		return part{name: name}, nil
 	}
 	if !slices.ContainsFunc(outside, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
-		return part{}, unknownName("placeholder", name, "{%s}", slices.Collect(maps.Keys(placeholders)))
+		return part{}, unknownName("placeholder", name, "{%s}", slices.Sorted(maps.Keys(placeholders)))
 	}
 	if resolve == nil {
 		return part{}, fmt.Errorf("{%s} is known to nobody here", name)
@@ -104,18 +104,18 @@ func placeholder(name string, resolve Resolve) (part, error) {
 	return part{fixed: fixed}, nil
 }
 
-// unknownName reports a word that is not known, and what to write instead. as is how
-// the words are written.
+// unknownName reports a word that is not known, and what to write instead: of two that
+// are equally near the first. as is how the words are written.
 func unknownName(kind, name, as string, known []string) error {
-	slices.Sort(known)
 	word := strings.Replace(as, "%s", name, 1)
 	if near := spelling.Closest(name, known); near != "" {
 		return fmt.Errorf("%q is no %s: did you mean %s?", word, kind, strings.Replace(as, "%s", near, 1))
 	}
-	for i := range known {
-		known[i] = strings.Replace(as, "%s", known[i], 1)
+	var written []string
+	for _, k := range slices.Sorted(slices.Values(known)) {
+		written = append(written, strings.Replace(as, "%s", k, 1))
 	}
-	return fmt.Errorf("%q is no %s: write one of %s", word, kind, strings.Join(known, ", "))
+	return fmt.Errorf("%q is no %s: write one of %s", word, kind, strings.Join(written, ", "))
 }
 
 // render puts the message's parts in, each passed through escape.

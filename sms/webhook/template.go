@@ -268,7 +268,7 @@ func (w walker) field(f *parse.FieldNode) error {
 	name := strings.Join(f.Ident, ".")
 	placeholder, ok := known[name]
 	if !ok {
-		return w.refuse(f, unknownName("value of the message", strings.ReplaceAll(name, ".", "_"), ".%s", slices.Collect(maps.Keys(known))).Error())
+		return w.refuse(f, unknownName("value of the message", strings.ReplaceAll(name, ".", "_"), ".%s", slices.Sorted(maps.Keys(known))).Error())
 	}
 	w.used[placeholder] = true
 	return nil

@@ -138,7 +138,7 @@ var methods = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.Met
 // CheckMethod reports a method that hands no message over.
 func CheckMethod(method string) error {
 	if !slices.Contains(methods, method) {
-		return unknownName("method that hands a message over", method, "%s", slices.Clone(methods))
+		return unknownName("method that hands a message over", method, "%s", methods)
 	}
 	return nil
 }
