@@ -65,6 +65,7 @@ func TestTheExampleCaddyfileHasEveryOption(t *testing.T) {
 		"{\n\tstepgate {\n%s\n}\n}",
 		"{\n\tstepgate {\n\t\tbrand x {\n%s\n}\n}\n}",
 		"{\n\tstepgate {\n\t\tsms {\n%s\n}\n}\n}",
+		"{\n\tstepgate {\n\t\tsms {\n\t\t\twebhook {\n%s\n}\n}\n}\n}",
 		"{\n\tstepgate {\n\t\tnotify https://a {\n%s\n}\n}\n}",
 		site + "%s\n}\n}",
 		site + "identity upstream http://a {\n%s\n}\n}\n}",
