@@ -57,7 +57,7 @@ func parseAddress(s string, resolve Resolve) (*address, error) {
 	}
 	a := &address{base: *base}
 	path, query, hasQuery := strings.Cut(rest[end:], "?")
-	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
+	for _, segment := range segments(strings.TrimPrefix(path, "/")) {
 		// Fixed text may be escaped already, and what is resolved is not: both are plain
 		// from here on, and escaped as one.
 		plain, err := url.PathUnescape(segment)
@@ -81,6 +81,27 @@ func parseAddress(s string, resolve Resolve) (*address, error) {
 		a.query = append(a.query, f)
 	}
 	return a, nil
+}
+
+// segments splits a path at slashes, but for those in a placeholder such as
+// {file./run/secrets/account}.
+func segments(path string) []string {
+	inside := false
+	var all []string
+	begin := 0
+	for i := range len(path) {
+		switch path[i] {
+		case '{':
+			inside = true
+		case '}':
+			inside = false
+		case '/':
+			if !inside {
+				all, begin = append(all, path[begin:i]), i+1
+			}
+		}
+	}
+	return append(all, path[begin:])
 }
 
 // parseQueryValue reads name=value of the url's query.

@@ -38,10 +38,11 @@ func (a Auth) Check() error {
 	return err
 }
 
-// reserved are headers that say what the request is.
+// reserved are headers that say what the request is, and those at which net/http takes
+// it that a message may be sent again by itself.
 var reserved = []string{
-	"Accept-Encoding", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Expect", "Host", "Te", "Trailer",
-	"Transfer-Encoding", "Upgrade", "Webhook-Id", "Webhook-Signature", "Webhook-Timestamp",
+	"Accept-Encoding", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Expect", "Host", "Idempotency-Key", "Te", "Trailer",
+	"Transfer-Encoding", "Upgrade", "Webhook-Id", "Webhook-Signature", "Webhook-Timestamp", "X-Idempotency-Key",
 }
 
 // header returns what every request bears.
@@ -76,7 +77,7 @@ func (a Auth) header(resolve Resolve) (http.Header, error) {
 		}
 		name = http.CanonicalHeaderKey(a.Header)
 		if slices.Contains(reserved, name) {
-			return nil, errors.New("auth header " + name + " is set by what is sent: write the header that the provider wants its key in")
+			return nil, errors.New("auth header " + name + " says what is sent, not who sends: write the header that the provider wants its key in")
 		}
 		var err error
 		if value, err = parseFixed(a.Value, "the value of auth header", resolve); err != nil {

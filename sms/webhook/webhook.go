@@ -49,8 +49,9 @@ type Config struct {
 	Body Body
 	// Fields are what is sent.
 	Fields []Field
-	// Template is written out instead of Fields: a text/template with the values of the
-	// message, dots in their names written as _, and the functions of [allowed].
+	// Template is written out instead of Fields: a text/template with the placeholders as
+	// values, dots in their names written as _. A value is printed by json or urlquery,
+	// and by nothing else.
 	Template string
 	// Success says what an answer of the provider is that accepts a message: all of it
 	// holds. Where it does not look at the status, that is 200 to 299.
@@ -70,7 +71,9 @@ type Config struct {
 	Timeout time.Duration
 	// Resolve reads the placeholders of secrets, at New. Nil: there are none.
 	Resolve Resolve
-	// Transport makes the requests. Default: one of its own.
+	// Transport makes the requests. It must not send a request a second time that was
+	// written, as one of net/http does with a GET on a connection that it kept. Default:
+	// one that does not.
 	Transport http.RoundTripper
 	// Now is the clock of signatures. Default: time.Now.
 	Now func() time.Time

@@ -165,6 +165,14 @@ func TestTheURLTakesTheMessageEscaped(t *testing.T) {
 	}
 }
 
+func TestAPathMayHaveASecretFromAFile(t *testing.T) {
+	resolve := func(string) (string, error) { return "AC/1 {to}", nil }
+	got := sent(t, Config{Fields: plainFields, Resolve: resolve}, "/v1/{file./run/secrets/account}/sms?k={env.KEY}", message)
+	if got.rawPath != "/v1/AC%2F1%20%7Bto%7D/sms" || got.query.Get("k") != "AC/1 {to}" {
+		t.Errorf("path is %s and query %v", got.rawPath, got.query)
+	}
+}
+
 // A server walks up by a segment of dots, which escaping leaves alone.
 func TestASegmentOfThePathIsNeverDotsOrNothing(t *testing.T) {
 	p := &provider{t: t, status: 200}
@@ -352,6 +360,7 @@ func TestWhatCannotWorkIsRefusedAtLoad(t *testing.T) {
 		"two kinds of auth":        {Config{URL: ok, Auth: Auth{Bearer: "a", User: "b"}, Fields: plainFields}, "two things"},
 		"a user without password":  {Config{URL: ok, Auth: Auth{User: "b"}, Fields: plainFields}, "auth basic"},
 		"a header of ours":         {Config{URL: ok, Auth: Auth{Header: "content-type", Value: "b"}, Fields: plainFields}, "Content-Type"},
+		"a header of retries":      {Config{URL: ok, Auth: Auth{Header: "idempotency-key", Value: "b"}, Fields: plainFields}, "Idempotency-Key"},
 		"a header that is none":    {Config{URL: ok, Auth: Auth{Header: "a b", Value: "b"}, Fields: plainFields}, "name of a header"},
 		"a token with a line":      {Config{URL: ok, Auth: Auth{Bearer: "a\r\nHost: b"}, Fields: plainFields}, "line break"},
 		"a token of the message":   {Config{URL: ok, Auth: Auth{Bearer: "{code}"}, Fields: plainFields}, "same for every message"},
