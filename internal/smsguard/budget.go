@@ -48,11 +48,11 @@ func (g *Guard) pay(ctx context.Context, s store.Store, ring *seal.Ring, c *Char
 			p = new(purse)
 		}
 		now := c.at.Unix()
-		p.forget(now)
+		moved := p.forget(now)
 		v.Alerts = nil // of an earlier run, whose write was not done
 		if refused := g.full(p, now, &v); refused {
 			v.Reason = ReasonBudget
-			if len(v.Alerts) == 0 {
+			if len(v.Alerts) == 0 && !moved {
 				return nil, nil
 			}
 		} else {
@@ -137,12 +137,14 @@ func (p *purse) of(window time.Duration) *spending {
 }
 
 // forget drops what is too old. What was spent in a window for which this gateway has
-// no budget stays for those that have one.
-func (p *purse) forget(now int64) {
+// no budget stays for those that have one. It reports whether there was something that
+// is only read as of now until it is written so.
+func (p *purse) forget(now int64) (moved bool) {
 	p.Budgets = slices.DeleteFunc(p.Budgets, func(s *spending) bool {
-		s.Slots.forget(now-s.Window, now, s.step())
-		return len(s.Slots) == 0 && s.Low+s.Window <= now && s.Spent+s.Window <= now
+		moved = s.Slots.forget(now-s.Window, now, s.step()) || moved
+		return len(s.Slots) == 0 && !lately(s.Low, now, s.Window) && !lately(s.Spent, now, s.Window)
 	})
+	return moved
 }
 
 // expires returns when all that was spent is too old.
@@ -167,7 +169,7 @@ func (s *spending) sum() Money {
 // due reports whether something that is told once in a window is to be told now, and
 // notes that it is.
 func due(told *int64, now, window int64) bool {
-	if *told != 0 && now < *told+window {
+	if lately(*told, now, window) {
 		return false
 	}
 	*told = now

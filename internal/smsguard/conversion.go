@@ -29,10 +29,15 @@ type traffic struct {
 
 // watched is what came of watching.
 type watched struct {
-	// Until is until when messages are stopped, Warned when the operator was told of too
-	// low a share; both in Unix seconds.
-	Until  int64 `json:"until,omitempty"`
-	Warned int64 `json:"warned,omitempty"`
+	// Stopped is when messages were stopped, Warned when the operator was told of too low
+	// a share; both in Unix seconds.
+	Stopped int64 `json:"stopped,omitempty"`
+	Warned  int64 `json:"warned,omitempty"`
+}
+
+// stopped reports whether what is watched gets no messages.
+func (c Conversion) stopped(w watched, now int64) bool {
+	return lately(w.Stopped, now, int64(c.StopFor/time.Second))
 }
 
 // share is how many of the messages sent were answered.
@@ -58,7 +63,7 @@ func (g *Guard) stopped(ctx context.Context, s store.Store, ring *seal.Ring, to 
 	case err != nil:
 		return false, err
 	}
-	return g.c.Now().Unix() < p.Until, nil
+	return g.c.Conversion.stopped(p.watched, g.c.Now().Unix()), nil
 }
 
 // countSend counts one message for the conversion monitor, unless its prefix is stopped
@@ -69,17 +74,20 @@ func (g *Guard) countSend(ctx context.Context, s store.Store, ring *seal.Ring, c
 		return v, nil
 	}
 	err := g.prefixes(s, ring).Update(ctx, prefixID(ring, c.send.To), func(p *prefix) (*seal.Next[prefix], error) {
-		now := c.at.Unix()
 		if p == nil {
 			p = new(prefix)
 		}
+		now := c.at.Unix()
 		t := p.forget(g.c.Conversion, c.send.Provider, now)
+		stopped := func() bool {
+			return g.c.Conversion.stopped(p.watched, now) || g.c.Conversion.stopped(t.watched, now)
+		}
 		v.Reason, v.Alerts = ReasonConversion, nil
-		if now < p.Until || now < t.Until {
+		if stopped() {
 			return nil, nil
 		}
 		v.Alerts = g.c.Conversion.judge(p, c.send, now)
-		if now >= p.Until && now >= t.Until {
+		if !stopped() {
 			v.Reason = ""
 			t.Slots.slot(now, g.c.Conversion.step()).Sum++
 		}
@@ -114,19 +122,19 @@ func (c Conversion) judge(p *prefix, send Send, now int64) []Alert {
 		for _, t := range p.Providers {
 			t.Slots = nil // counting begins anew when messages do
 		}
-		alert.Until = time.Unix(p.Until, 0)
 	}
 	if kind == "" && his != all {
 		if kind = c.tell(&mine.watched, his, now); kind == AlertConversionStopped {
 			mine.Slots = nil
-			alert.Until = time.Unix(mine.Until, 0)
 		}
 		alert.Provider, alert.Sent, alert.Verified = send.Provider, his.sent, his.verified
 	}
-	if kind == "" {
+	switch alert.Kind = kind; kind {
+	case "":
 		return nil
+	case AlertConversionStopped:
+		alert.Until = time.Unix(now, 0).Add(c.StopFor)
 	}
-	alert.Kind = kind
 	return []Alert{alert}
 }
 
@@ -136,8 +144,7 @@ func (c Conversion) tell(w *watched, s share, now int64) AlertKind {
 	case s.sent < c.MinSends:
 		return ""
 	case s.below(c.StopBelow):
-		w.Until = now + int64(c.StopFor/time.Second)
-		w.Warned = now
+		w.Stopped, w.Warned = now, now
 		return AlertConversionStopped
 	case s.below(c.WarnBelow) && due(&w.Warned, now, int64(c.Window/time.Second)):
 		return AlertConversionLow
@@ -216,7 +223,7 @@ func (p *prefix) forget(c Conversion, provider string, now int64) *traffic {
 	}
 	for name, t := range p.Providers {
 		t.Slots.forget(now-int64((c.Grace+c.Window)/time.Second), now, c.step())
-		if len(t.Slots) == 0 && t.Until <= now && t.Warned+int64(c.Window/time.Second) <= now {
+		if len(t.Slots) == 0 && !c.stopped(t.watched, now) && !lately(t.Warned, now, int64(c.Window/time.Second)) {
 			delete(p.Providers, name)
 		}
 	}

@@ -53,8 +53,8 @@ func (t tally) find(at, step int64) *slot {
 
 // forget drops the slots that ended at or before a time, and those that hold nothing.
 // What a gateway wrote whose clock was far ahead counts as of now: as old as anybody
-// can tell, and not for ever.
-func (t *tally) forget(ended, now, step int64) {
+// can tell, and not for ever. It reports whether there was any.
+func (t *tally) forget(ended, now, step int64) (moved bool) {
 	var ahead slot
 	*t = slices.DeleteFunc(*t, func(s slot) bool {
 		if s.At > now+step {
@@ -69,7 +69,12 @@ func (t *tally) forget(ended, now, step int64) {
 		s.Sum += ahead.Sum
 		s.Good += ahead.Good
 	}
+	return ahead.Sum > 0
 }
+
+// lately reports whether a time is less than a while ago. What lies as far in the future
+// was written under a clock that was wrong.
+func lately(at, now, while int64) bool { return at-while < now && now < at+while }
 
 // sum adds up the slots that ended after one time and not after another.
 func (t tally) sum(after, until, step int64) (sum, good int64) {
