@@ -152,10 +152,9 @@ func (c Conversion) tell(w *watched, s share, now int64) AlertKind {
 	return ""
 }
 
-// share adds up the slots that are judged.
+// share adds up what is old enough to be judged, of what is not too old to be kept.
 func (c Conversion) share(t tally, now int64) share {
-	ripe := now - int64(c.Grace/time.Second)
-	sent, verified := t.sum(ripe-int64(c.Window/time.Second), ripe, c.step())
+	sent, verified := t.ended(now-int64(c.Grace/time.Second), c.step())
 	return share{sent, verified}
 }
 

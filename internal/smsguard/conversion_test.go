@@ -268,11 +268,43 @@ func TestRefundedMessageDoesNotCountForConversion(t *testing.T) {
 	}
 	for _, c := range charges {
 		w.refund(c)
-		w.refund(c) // once more takes nothing of others away
 	}
 	w.clock.add(3 * time.Minute)
 	if _, v := w.next("main"); !v.OK() {
 		t.Errorf("verdict %+v", v)
+	}
+}
+
+// A message whose code came back was sent, whatever its provider said.
+func TestRefundOfAnAnsweredMessageDoesNotRaiseTheShare(t *testing.T) {
+	w := newWorld(t, noLimits())
+	for range 10 {
+		c, _ := w.next("main")
+		w.verified("main", numberOf(monitored, 999), w.clock.now())
+		w.refund(c)
+	}
+	w.clock.add(time.Minute)
+	w.traffic("main", 70, 0)
+	_, v := w.next("main")
+	if len(v.Alerts) != 1 || v.Alerts[0].Sent != 80 || v.Alerts[0].Verified != 10 {
+		t.Errorf("alerts %v, want 10 of 80", v.Alerts)
+	}
+}
+
+// Where the stop is shorter than the window, what led to it must not lead to the next.
+func TestCountingBeginsAnewAfterAShortStop(t *testing.T) {
+	c := noLimits()
+	c.Conversion.StopFor = 5 * time.Minute
+	for _, backup := range []int{0, 25} { // all providers are stopped, or main alone
+		w := newWorld(t, c)
+		w.traffic("backup", backup, backup)
+		w.traffic("main", 30, 0)
+		_, v := w.next("main")
+		w.wantReason(v, "conversion")
+		w.clock.add(5 * time.Minute)
+		if _, v = w.next("main"); !v.OK() || len(v.Alerts) != 0 {
+			t.Errorf("with %d by another, after the stop: %+v", backup, v)
+		}
 	}
 }
 

@@ -12,13 +12,13 @@ import (
 // would be off by a cent sooner or later.
 type Money int64
 
-const (
-	unit     Money = 1_000_000
-	decimals       = 6
-	// MaxMoney is the largest amount that is read. Two of them still add up without
-	// passing what 64 bits hold.
-	MaxMoney = 1_000_000_000_000 * unit
-)
+const decimals = 6
+
+const unit Money = 1_000_000
+
+// MaxMoney is the largest amount that is read. Two of them still add up without passing
+// what 64 bits hold.
+const MaxMoney = 1_000_000_000_000 * unit
 
 var errMoney = errors.New("not an amount of money: write digits with up to six decimals behind a full stop, at most 1000000000000, such as 0.04")
 

@@ -76,10 +76,10 @@ func (t *tally) forget(ended, now, step int64) (moved bool) {
 // was written under a clock that was wrong.
 func lately(at, now, while int64) bool { return at-while < now && now < at+while }
 
-// sum adds up the slots that ended after one time and not after another.
-func (t tally) sum(after, until, step int64) (sum, good int64) {
+// ended adds up the slots that ended at or before a time.
+func (t tally) ended(at, step int64) (sum, good int64) {
 	for _, s := range t {
-		if end := s.At + step; end > after && end <= until {
+		if s.At+step <= at {
 			sum += s.Sum
 			good += s.Good
 		}
