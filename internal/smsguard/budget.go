@@ -147,13 +147,18 @@ func (p *purse) forget(now int64) (moved bool) {
 	return moved
 }
 
-// expires returns when all that was spent is too old.
+// expires returns when all that was spent is too old. That goes by the newest slot where
+// it is ahead of this gateway's clock: nobody may make others forget what they spent.
 func (p *purse) expires(now time.Time) time.Time {
-	var longest int64
+	last := now.Unix()
 	for _, s := range p.Budgets {
-		longest = max(longest, s.Window+2*s.step())
+		from := now.Unix()
+		if n := len(s.Slots); n > 0 {
+			from = max(from, s.Slots[n-1].At)
+		}
+		last = max(last, from+s.Window+2*s.step())
 	}
-	return now.Add(time.Duration(longest) * time.Second)
+	return time.Unix(last, 0)
 }
 
 func (s *spending) step() int64 { return stepOf(time.Duration(s.Window)*time.Second, budgetSlots) }

@@ -168,6 +168,31 @@ func TestClockThatRanAheadStopsNobodyForLong(t *testing.T) {
 	}
 }
 
+// Two gateways never have quite the same clock.
+func TestGatewayWhoseClockIsBehindFreesNoMoneyOfOthers(t *testing.T) {
+	w := newWorld(t, purse(t, "1", smsguard.Budget{Max: money(t, "10"), Window: time.Minute}))
+	for range 9 {
+		w.charge(smsguard.Send{To: player(0).To})
+	}
+	behind := w.config
+	behind.Now = func() time.Time { return w.clock.now().Add(-20 * time.Second) }
+	g, err := smsguard.New(behind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, v, err := g.Charge(t.Context(), w.store, w.ring, smsguard.Send{To: player(0).To}); err != nil || !v.OK() {
+		t.Fatalf("the tenth message: %+v, %v", v, err)
+	}
+	w.clock.add(45 * time.Second)
+	if got := w.spendAll(); got > 1 {
+		t.Errorf("%d messages after 45 seconds, want only that of the other gateway to be old", got)
+	}
+	w.clock.add(20 * time.Second)
+	if got := w.spendAll(); got < 9 {
+		t.Errorf("%d messages after 65 seconds, want what was spent to be free again", got)
+	}
+}
+
 func TestBudgetAlertsComeOnceInAWindow(t *testing.T) {
 	w := newWorld(t, purse(t, "1", smsguard.Budget{Max: money(t, "10"), Window: time.Hour}))
 	told := func() (kinds []smsguard.AlertKind) {

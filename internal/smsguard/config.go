@@ -62,7 +62,7 @@ type Conversion struct {
 	Off bool
 }
 
-// The defaults of Conversion; sms-facts section 3 gives their reasons.
+// The defaults of Conversion.
 const (
 	DefaultConversionWindow = 15 * time.Minute
 	DefaultGrace            = 2 * time.Minute

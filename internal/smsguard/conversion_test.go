@@ -305,6 +305,10 @@ func TestCountingBeginsAnewAfterAShortStop(t *testing.T) {
 		if _, v = w.next("main"); !v.OK() || len(v.Alerts) != 0 {
 			t.Errorf("with %d by another, after the stop: %+v", backup, v)
 		}
+		// Who was told that it stopped is not told in the same window that it is low.
+		if alerts := append(w.traffic("main", 29, 6), w.traffic("main", 1, 1)...); len(alerts) != 0 {
+			t.Errorf("with %d by another: told twice in a window: %v", backup, alerts)
+		}
 	}
 }
 

@@ -14,9 +14,8 @@
 //
 // No more is spent in any stretch of time as long as a budget's window than the budget
 // says, to the millionth, however many gateways share the store and whenever one of
-// them dies: all budgets are one record, and a charge is one update of it. What is
-// refused, and what is not known to have been sent, never makes it less: a refused
-// charge leaves no trace, and a message of which nobody knows stays paid for.
+// them dies: all budgets are one record, and a charge is one update of it. A charge that
+// is refused leaves no trace, and a message of which nobody knows stays paid for.
 //
 // Everything is in the store and nothing in memory: a restart forgets nothing. Where
 // the store cannot say, nothing is sent.

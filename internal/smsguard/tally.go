@@ -52,12 +52,14 @@ func (t tally) find(at, step int64) *slot {
 }
 
 // forget drops the slots that ended at or before a time, and those that hold nothing.
-// What a gateway wrote whose clock was far ahead counts as of now: as old as anybody
-// can tell, and not for ever. It reports whether there was any.
+// What lies further ahead than what ended lies behind was written under a wrong clock; it
+// counts as of now, as old as anybody can tell, and not for ever. forget reports whether
+// there was any.
 func (t *tally) forget(ended, now, step int64) (moved bool) {
 	var ahead slot
+	furthest := now + (now - ended)
 	*t = slices.DeleteFunc(*t, func(s slot) bool {
-		if s.At > now+step {
+		if s.At > furthest {
 			ahead.Sum += s.Sum
 			ahead.Good += s.Good
 			return true
