@@ -172,7 +172,7 @@ func (b *Book) AttemptSetup(ctx context.Context, id ID, c Change, setup string) 
 }
 
 // SettleSetup is Settle for a set-up: a right code binds the phone that it was sent to,
-// unless another set-up or another code has taken its place. name is as in Confirm.
+// unless another set-up or another code has taken its place.
 func (b *Book) SettleSetup(ctx context.Context, id ID, t *SetupTicket, right bool) (Bound, error) {
 	d, enrolment, err := b.drawBinding()
 	if err != nil {

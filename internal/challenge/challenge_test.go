@@ -161,6 +161,8 @@ func (w *world) each(id string) map[string]error {
 	_, errs["Get"] = w.book.Get(ctx, id)
 	_, errs["ReserveSend"] = w.book.ReserveSend(ctx, id, delivery.Wanted{First: true})
 	_, errs["MarkNotSent"] = w.book.MarkNotSent(ctx, id, 1)
+	_, _, errs["MarkSent"] = w.book.MarkSent(ctx, id, 1, "carrier", "")
+	_, errs["MarkUndelivered"] = w.book.MarkUndelivered(ctx, id, 1)
 	_, _, _, errs["Pass"] = w.book.Pass(ctx, id, challenge.Passing{By: policy.SMS, Epoch: 0}, true)
 	_, _, _, errs["Take"] = w.book.Take(ctx, id)
 	_, errs["End"] = w.book.End(ctx, id, challenge.Cancelled)

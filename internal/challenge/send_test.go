@@ -9,6 +9,7 @@ import (
 	"github.com/stepgate/stepgate/internal/challenge"
 	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/policy"
+	"github.com/stepgate/stepgate/store"
 )
 
 // A double click is one SMS, however many clicks it has and wherever they arrive.
@@ -273,5 +274,120 @@ func TestACodeWhoseKeyWasRetiredHasExpired(t *testing.T) {
 	}
 	if code, err := node.Code(again.Challenge); code != again.Code || err != nil {
 		t.Errorf("Code() is not what was sent, %v", err)
+	}
+}
+
+// managed returns a challenge to which a provider has sent a code of its own.
+func (w *world) managed() *challenge.Challenge {
+	w.Helper()
+	s, err := w.book.EnsureSent(w.Context(), w.asked(), "verify")
+	if err != nil || !s.Granted || s.Code != "" || s.Number != 1 || s.Validity != delivery.CodeLifetime {
+		w.Fatalf("EnsureSent() = %v with a code of %d digits, SMS %d, %v", s, len(s.Code), s.Number, err)
+	}
+	return w.accepted(s.Challenge.ID, 1, "v-1")
+}
+
+func (w *world) accepted(id string, send int, verification string) *challenge.Challenge {
+	w.Helper()
+	c, waits, err := w.book.MarkSent(w.Context(), id, send, "verify", verification)
+	if err != nil || !waits || c.Verification != verification || c.Provider != "verify" {
+		w.Fatalf("MarkSent() = %q at %q, waits %v, %v", c.Verification, c.Provider, waits, err)
+	}
+	return c
+}
+
+// I3: what is not known here is not compared here, not even before the provider has
+// answered or after a crash.
+func TestInvariantI3NoCodeOfOursAnswersAManagedChallenge(t *testing.T) {
+	w := newWorld(t)
+	s, err := w.book.EnsureSent(t.Context(), w.asked(), "verify")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := s.Challenge.ID
+	for _, when := range []string{"before", "after"} {
+		w.reopen()
+		if code, err := w.book.Code(w.get(id)); code != "" || err != nil {
+			t.Errorf("%s the provider answered: a code of %d digits, %v", when, len(code), err)
+		}
+		w.accepted(id, 1, "v-1")
+	}
+	// The operator changes to codes of ours meanwhile, and back.
+	w.clock.add(30 * time.Second)
+	ours := w.reserve(id, false)
+	if code, err := w.book.Code(ours.Challenge); code == "" || code != ours.Code || err != nil {
+		t.Errorf("Code() = %d digits, %v, want what was sent", len(code), err)
+	}
+	if want := (delivery.Running{Provider: "verify", Verification: "v-1"}); ours.Replaced != want {
+		t.Errorf("replaced %v, want %v", ours.Replaced, want)
+	}
+	w.clock.add(60 * time.Second)
+	if s, err := w.book.ReserveSend(t.Context(), id, delivery.Wanted{Managed: "verify"}); err != nil || !s.Granted || s.Code != "" || s.Replaced != (delivery.Running{}) {
+		t.Errorf("ReserveSend() = %v, replaced %v, %v", s, s.Replaced, err)
+	}
+	if code, _ := w.book.Code(w.get(id)); code != "" {
+		t.Error("the code before still answers")
+	}
+}
+
+func TestAResendEndsTheManagedCodeBefore(t *testing.T) {
+	w := newWorld(t)
+	c := w.managed()
+	w.clock.add(30 * time.Second)
+	s, err := w.book.ReserveSend(t.Context(), c.ID, delivery.Wanted{Managed: "verify"})
+	if want := c.Running(); err != nil || s.Number != 2 || s.Replaced != want || s.Challenge.Running() != (delivery.Running{}) {
+		t.Fatalf("SMS %d replaces %v, %v, and %v runs; want %v replaced", s.Number, s.Replaced, err, s.Challenge.Running(), want)
+	}
+	// What the first one was to be comes after all: it is over.
+	if c, waits, err := w.book.MarkSent(t.Context(), c.ID, 1, "verify", "v-1"); waits || err != nil || c.Verification != "" {
+		t.Errorf("MarkSent() of the first = %q, waits %v, %v", c.Verification, waits, err)
+	}
+	w.accepted(c.ID, 2, "v-2")
+}
+
+// A code for which nobody waits must be ended, or it blocks the next one to the number.
+func TestACodeThatComesToAnEndedChallengeIsNotWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	for _, state := range []challenge.State{challenge.Cancelled, challenge.UsedUp, challenge.Replaced} {
+		s, err := w.book.EnsureSent(t.Context(), w.asked(), "verify")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.end(s.Challenge.ID, state)
+		if _, waits, err := w.book.MarkSent(t.Context(), s.Challenge.ID, 1, "verify", "v-1"); waits || err != nil {
+			t.Errorf("a challenge that is %s waits: %v, %v", state, waits, err)
+		}
+	}
+}
+
+func TestWordThatComesTwiceIsWrittenOnce(t *testing.T) {
+	w := newWorld(t)
+	c := w.managed()
+	version := func() uint64 {
+		r, err := w.store.Get(t.Context(), store.NewKey("challenge", c.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Version
+	}
+	for i, mark := range []func() error{
+		func() error { _, _, err := w.book.MarkSent(t.Context(), c.ID, 1, "verify", "v-1"); return err },
+		func() error { _, err := w.book.MarkUndelivered(t.Context(), c.ID, 1); return err },
+	} {
+		before := version()
+		for range 2 {
+			if err := mark(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := version() - before; got != uint64(i) {
+			t.Errorf("mark %d was written %d times, want %d", i, got, i)
+		}
+	}
+	if s := w.reserve(c.ID, false); !s.Granted {
+		t.Error("an SMS that did not arrive is not sent again at once")
+	}
+	if s := w.reserve(c.ID, false); s.Granted {
+		t.Error("a third one does not wait")
 	}
 }

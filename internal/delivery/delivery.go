@@ -143,7 +143,7 @@ func (s *Sending) Accept(send int, provider, verification string) bool {
 	if s.Managed == "" {
 		verification = ""
 	}
-	if send != s.Sends || s.NotSent || s.Verification != "" && s.Verification != verification {
+	if !s.last(send) || s.Verification != "" && s.Verification != verification {
 		return false
 	}
 	s.Provider, s.Verification = provider, verification
@@ -152,17 +152,19 @@ func (s *Sending) Accept(send int, provider, verification string) bool {
 
 // Lose notes that an SMS was not handed to a provider.
 func (s *Sending) Lose(send int) {
-	if send != s.Sends || s.NotSent {
-		return
+	if s.last(send) {
+		s.NotSent = true
+		s.Lost++
 	}
-	s.NotSent = true
-	s.Lost++
 }
 
 // Fail notes that an SMS which a provider took did not arrive. What providers say of
 // delivery is often untrue, so the code stays good and the SMS stays counted.
 func (s *Sending) Fail(send int) {
-	if send == s.Sends && !s.NotSent {
+	if s.last(send) {
 		s.Failed = true
 	}
 }
+
+// last reports whether an SMS is the last one and may have been handed over.
+func (s *Sending) last(send int) bool { return send > 0 && send == s.Sends && !s.NotSent }

@@ -117,3 +117,101 @@ func TestWhatNoProviderTookIsNoCodeThatThePlayerMayHave(t *testing.T) {
 		t.Errorf("the player may have code %d, of which nothing was sent", s.Generation)
 	}
 }
+
+// A managed code is its provider's: nobody here can send it again, and whatever ran
+// before must be named so that it can be ended.
+func TestEachManagedSMSHasItsOwnCode(t *testing.T) {
+	ring := newRing(t)
+	running := func(v string) delivery.Running { return delivery.Running{Provider: "verify", Verification: v} }
+	for _, tt := range []struct {
+		name          string
+		before, after string
+		generation    int
+		replaced      delivery.Running
+	}{
+		{"managed, then managed", "verify", "verify", 1, running("v-1")},
+		{"managed, then made here", "verify", "", 1, running("v-1")},
+		{"made here, then managed", "", "verify", 1, delivery.Running{}},
+		{"made here twice", "", "", 0, delivery.Running{}},
+	} {
+		var s delivery.Sending
+		s.Reserve(ring, start, delivery.Wanted{First: true, Managed: tt.before})
+		if s.Managed != tt.before || s.Running() != (delivery.Running{}) {
+			t.Errorf("%s: managed by %q, running %v, before the provider has answered", tt.name, s.Managed, s.Running())
+		}
+		if !s.Accept(1, "carrier", "v-1") || s.Running() != tt.replaced || s.Provider != "carrier" {
+			t.Errorf("%s: running %v at %q", tt.name, s.Running(), s.Provider)
+		}
+		now := start.Add(30 * time.Second)
+		if !s.Reserve(ring, now, delivery.Wanted{Managed: tt.after}) || s.Generation != tt.generation || s.Managed != tt.after {
+			t.Errorf("%s: code %d, managed by %q, want %d, %q", tt.name, s.Generation, s.Managed, tt.generation, tt.after)
+		}
+		if s.Running() != (delivery.Running{}) || s.Provider != "carrier" || s.CodeFrom.Equal(now) != (tt.generation == 1) {
+			t.Errorf("%s: still running %v, at %q, from %s", tt.name, s.Running(), s.Provider, s.CodeFrom)
+		}
+	}
+}
+
+func TestWordOfAnSMSThatComesLateOrTwiceChangesNothing(t *testing.T) {
+	ring := newRing(t)
+	var s delivery.Sending
+	s.Reserve(ring, start, delivery.Wanted{First: true, Managed: "verify"})
+	s.Accept(1, "verify", "v-1")
+	same := s
+	if !s.Accept(1, "verify", "v-1") || s != same {
+		t.Error("the same word twice")
+	}
+	if s.Accept(1, "verify", "v-9") || s != same {
+		t.Error("a second code for the same SMS took the place of the first")
+	}
+	s.Reserve(ring, start.Add(30*time.Second), delivery.Wanted{Managed: "verify"})
+	same = s
+	if s.Accept(1, "verify", "v-1") || s.Accept(0, "verify", "v-0") || s.Accept(3, "verify", "v-3") || s != same {
+		t.Error("word of another SMS was taken")
+	}
+	s.Lose(1)
+	s.Fail(1)
+	if s != same {
+		t.Error("word of the SMS before was taken")
+	}
+	s.Lose(2)
+	same = s
+	s.Lose(2)
+	s.Fail(2)
+	if s.Accept(2, "verify", "v-2") || s != same {
+		t.Error("what was not handed over was carried, failed or lost twice")
+	}
+}
+
+// A receipt that says no opens the next SMS at once, and no further one.
+func TestASMSThatFailedMayBeSentAgainAtOnceAndNoOftener(t *testing.T) {
+	ring := newRing(t)
+	var s delivery.Sending
+	s.Fail(0)
+	s.Lose(0)
+	if s.Accept(0, "carrier", "") || s != (delivery.Sending{}) || !s.Reserve(ring, start, delivery.Wanted{First: true}) {
+		t.Fatal("it failed before it was sent")
+	}
+	again := delivery.Wanted{}
+	for send, now := 1, start; send < delivery.MaxSends; send++ {
+		now = now.Add(time.Second)
+		if s.Reserve(ring, now, again) {
+			t.Fatalf("SMS %d was sent again without a wait", send)
+		}
+		s.Fail(send)
+		s.Fail(send)
+		if at := s.ResendAt(); at.IsZero() || at.After(now) {
+			t.Errorf("after SMS %d failed the next one is at %s", send, at)
+		}
+		if !s.Reserve(ring, now, again) || s.Failed || s.Generation != 0 {
+			t.Errorf("after SMS %d failed: still failed %v, code %d", send, s.Failed, s.Generation)
+		}
+	}
+	s.Fail(delivery.MaxSends)
+	if !s.ResendAt().IsZero() || s.Reserve(ring, start.Add(time.Hour), again) {
+		t.Error("a failure gave more SMS than there are")
+	}
+	if !s.Sent() {
+		t.Error("what a receipt says is taken for certain")
+	}
+}
