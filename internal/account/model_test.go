@@ -80,9 +80,10 @@ type asked struct {
 	by       *person
 	phone    sms.Number
 	enrolled bool
-	// generation and expires end it.
+	// generation and expires end it, and so does being passed, once.
 	generation uint64
 	expires    time.Time
+	passed     *int
 }
 
 // begun is a set-up of the model.
@@ -96,6 +97,8 @@ type begun struct {
 	expires    time.Time
 	codes      []string // those sent, the newest last
 	from       time.Time
+	sends      int
+	managed    bool // whether the newest is the provider's
 	wrong      int
 }
 
@@ -137,6 +140,7 @@ type model struct {
 	over       *begun // the one that was tried last
 	open       []asked
 	links      map[string]*link
+	inquiries  []*inquiry
 }
 
 // end ends what was shown, opened and begun.

@@ -38,7 +38,7 @@ func TestInvariantI6NoSequenceOfStepsChangesAFactorWithoutACurrentOne(t *testing
 	switch {
 	case steps != 0:
 	case testing.Short() || raceDetector:
-		steps = 30_000
+		steps = 80_000
 	default:
 		steps = 1_000_000
 	}
@@ -90,8 +90,9 @@ func wantDone(t *testing.T, did map[string]int) {
 	for _, step := range []string{
 		"answer totp", "answer sms", "answer recovery_key", "answer registered_phone", "begin totp", "begin sms", "resend", "confirm totp",
 		"confirm sms", "bind phone", "switch off", "remove", "issue key", "unlock", "forget", "freeze", "lift",
+		"settle factor", "settle registered_phone", "settle set-up",
 	} {
-		byThief := step != "answer registered_phone" && step != "bind phone"
+		byThief := step != "answer registered_phone" && step != "settle registered_phone" && step != "bind phone"
 		if did["owner: "+step] == 0 || byThief != (did["thief: "+step] > 0) {
 			t.Errorf("%s: %d times by the owner and %d times by the thief", step, did["owner: "+step], did["thief: "+step])
 		}
@@ -115,15 +116,18 @@ type drive struct {
 	model  model
 	seen   uint64 // the version of the record that was looked at last
 	ids    int
-	did    map[string]int
-	log    []string
-	wrong  string
+	// verified are the provider's codes, by its names for them.
+	verified map[string]string
+	did      map[string]int
+	log      []string
+	wrong    string
 }
 
 func newDrive(ring *seal.Ring, seed, life uint64) *drive {
 	d := &drive{
 		Rand: rand.New(rand.NewPCG(seed, life)), at: time.Date(2026, 3, 1, 5, 0, 0, 0, time.UTC), did: map[string]int{},
-		model: model{links: map[string]*link{}},
+		verified: map[string]string{},
+		model:    model{links: map[string]*link{}},
 		people: []*person{
 			{name: "owner", browser: "owner's", session: "session", phones: []sms.Number{phone, "+6281211111111"}},
 			{name: "thief", browser: "thief's", session: "session", phones: []sms.Number{otherPhone, "+6281222222222"}},
@@ -249,14 +253,17 @@ func (d *drive) act(p *person) {
 	case d.one(7):
 		d.tick(p)
 	case m.setup != nil && d.at.Before(m.setup.expires) && d.one(2):
-		pick(d, []func(*person){d.confirm, d.confirm, d.confirm, d.resend})(p)
-	case m.frozen && ready && d.one(2):
+		pick(d, []func(*person){d.confirm, d.confirm, d.attemptSetup, d.attemptSetup, d.resend})(p)
+	case m.frozen && ready && !d.one(4):
 		d.lift(p)
+	case len(m.inquiries) > 0 && d.one(3):
+		d.settle(p)
 	case ready && d.one(2) || !m.guarded() && d.one(3):
 		pick(d, []func(*person){d.begin, d.begin, d.begin, d.bindPhone, d.remove, d.switchOff, d.issueKey, d.unlock, d.forget})(p)
 	case d.one(5):
 		pick(d, []func(*person){
 			d.begin, d.bindPhone, d.switchOff, d.remove, d.issueKey, d.unlock, d.forget, d.freeze, d.look, d.lift, d.closeOne, d.resend, d.confirm,
+			d.attemptSetup,
 		})(p)
 	case asked && !d.one(5):
 		d.answer(p)

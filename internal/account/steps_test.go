@@ -21,7 +21,7 @@ var ctx = context.Background()
 func (d *drive) open(p *person) {
 	d.ids++
 	m := &d.model
-	c := asked{id: fmt.Sprintf("challenge-%d", d.ids), by: p}
+	c := asked{id: fmt.Sprintf("challenge-%d", d.ids), by: p, passed: new(int)}
 	switch {
 	case m.has(policy.SMS):
 		c.phone, c.code, c.enrolled = m.bound[0].phone, d.digits(), true
@@ -79,6 +79,10 @@ func (d *drive) answer(p *person) {
 	if f == policy.RecoveryKey && len(p.keys) == 0 {
 		f = policy.TOTP
 	}
+	if f == policy.SMS && d.one(2) {
+		d.attempt(p, c)
+		return
+	}
 	in := account.Answer{
 		Challenge: c.id, Factor: f, Purpose: pick(d, []account.Purpose{account.ForRequest, account.ForSettings}), Code: d.code(p, c, f),
 		Expected: c.code, Skew: 1, Trust: d.one(6),
@@ -117,6 +121,9 @@ func (d *drive) answer(p *person) {
 // passed does what follows a right answer.
 func (d *drive) passed(p *person, c asked, f policy.Factor, s showing, code string, r account.Result) {
 	m := &d.model
+	if *c.passed++; *c.passed > 1 {
+		d.bad("%s was passed %d times", c.id, *c.passed)
+	}
 	for _, q := range d.people {
 		q.seen = kept(q.seen, code) // whoever looks over a shoulder
 	}
@@ -192,11 +199,17 @@ func (d *drive) begin(p *person) {
 	if d.one(5) {
 		to = pick(d, d.people[d.IntN(2)].phones)
 	}
-	send, err := d.book().BeginSMS(ctx, d.id, d.change(p, s), to, "")
+	managed := d.managed()
+	send, err := d.book().BeginSMS(ctx, d.id, d.change(p, s), to, managed)
 	if !d.wantErr(p, "begin sms", s, err, want) {
 		return
 	}
-	b.setup, b.codes, b.credential = send.Setup.ID, []string{send.Code}, newCredential(f, nil, to, p)
+	b.setup, b.sends, b.credential = send.Setup.ID, send.Number, newCredential(f, nil, to, p)
+	if b.managed = managed != ""; b.managed {
+		d.verify(b, send)
+	} else {
+		b.codes = []string{send.Code}
+	}
 	m.setup = b
 }
 
@@ -205,7 +218,8 @@ func (d *drive) resend(p *person) {
 	if b == nil {
 		return
 	}
-	send, err := d.book().ResendSetup(ctx, d.id, d.change(p, showing{}), b.setup, "")
+	managed := d.managed()
+	send, err := d.book().ResendSetup(ctx, d.id, d.change(p, showing{}), b.setup, managed)
 	d.note(p, "asks for another code: %v", send.Granted)
 	if err != nil || send.Granted && (b.by != p || b.factor != policy.SMS || !d.at.Before(b.expires)) {
 		d.bad("ResendSetup() = %v, %v", send.Granted, err)
@@ -214,7 +228,10 @@ func (d *drive) resend(p *person) {
 		return
 	}
 	d.done(p, "resend")
-	if send.Code != b.codes[len(b.codes)-1] {
+	b.sends = send.Number
+	if b.managed = managed != ""; b.managed {
+		d.verify(b, send)
+	} else if send.Code != b.codes[len(b.codes)-1] {
 		b.codes, b.from = append(b.codes, send.Code), d.at
 	}
 	if d.one(4) {
@@ -230,7 +247,7 @@ func (b *begun) right(code string, now time.Time) (step int64, ok bool) {
 		step = b.match(code, now)
 		return step, step >= 0
 	}
-	return 0, code == b.codes[len(b.codes)-1] && now.Before(b.from.Add(5*time.Minute))
+	return 0, !b.managed && code == b.codes[len(b.codes)-1] && now.Before(b.from.Add(5*time.Minute))
 }
 
 func (d *drive) confirm(p *person) {
@@ -251,7 +268,7 @@ func (d *drive) confirm(p *person) {
 		code = b.codes[max(0, len(b.codes)-1-d.IntN(8)/7)]
 	}
 	step, right := b.right(code, d.at)
-	there := b == m.setup && b.by == p && d.at.Before(b.expires) && b.generation == m.generation
+	there := d.there(b, p)
 	may := there && m.mayBind(showing{grade: b.grade, generation: m.generation})
 	full := may && m.full(b.factor, b.grade)
 	outs := copies(d, d.times(), func(book *account.Book) confirmation {
@@ -272,7 +289,7 @@ func (d *drive) confirm(p *person) {
 			if !there || right {
 				d.bad("Confirm() of a right code = %d", c.Verdict)
 			}
-			if b.wrong++; (b.wrong == account.AttemptsPerChallenge) != (c.Verdict == account.UsedUp) {
+			if b.wrong++; (b.wrong == account.AttemptsPerChallenge && !d.underWay(b)) != (c.Verdict == account.UsedUp) {
 				d.bad("wrong code %d of a set-up: verdict %d", b.wrong, c.Verdict)
 			}
 			if c.Verdict == account.UsedUp {
