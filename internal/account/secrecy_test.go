@@ -44,10 +44,15 @@ func TestInvariantI8NothingThatHoldsASecretPrintsIt(t *testing.T) {
 	bound := account.Bound{Verdict: account.Right, Setup: setup, RecoveryKey: key}
 	result.Alerts, bound.Alert = []account.Alert{alert}, alert
 	send := account.SetupSend{Setup: setup, Granted: true, Code: "161803"}
+	_, ticket, err := w.book.Attempt(t.Context(), w.id, account.Answer{Challenge: w.challenge(), Factor: policy.SMS, Code: "314159", Expected: "271828"})
+	if err != nil || ticket == nil {
+		t.Fatalf("Attempt() = %v, %v", ticket, err)
+	}
 	enrolment := account.Enrolment{Factor: policy.TOTP, Secret: setup.Secret, Phone: phone}
 	all := []any{
 		a, *a, setup, *setup, answer, &answer, result, &result, bound, &bound, enrolment, &enrolment,
 		alert, &alert, send, &send, a.Notices[0], &a.Notices[0], a.Notices, result.Alerts, a.Enrolments, []account.Account{*a}, map[string]*account.Setup{"s": setup},
+		ticket, *ticket,
 	}
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
