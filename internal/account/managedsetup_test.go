@@ -8,6 +8,8 @@ import (
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/delivery"
+	"github.com/stepgate/stepgate/internal/factor"
+	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/sms"
 )
@@ -236,15 +238,20 @@ func TestInvariantI3NoCodeOfOursConfirmsAManagedSetUp(t *testing.T) {
 		}
 	}
 	w.setupSent(s.ID, 1, "v-1", true)
-	if out := w.confirm(s, ""); out.Verdict != account.Wrong || out.AttemptsLeft != 2 {
+	key, err := w.ring.Key(s.Key, seal.Code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := factor.SMSCode(key, "setup/"+s.ID, s.Generation, s.Phone.E164()) // what it would be if it were not managed
+	if out := w.confirm(s, ours); out.Verdict != account.Wrong || out.AttemptsLeft != 2 {
 		t.Errorf("Confirm() = verdict %d, %d left, want wrong", out.Verdict, out.AttemptsLeft)
 	}
 	w.clock.add(delivery.CodeLifetime)
 	if out, ticket := w.attemptSetup(s.ID); ticket != nil || out.Verdict != account.Wrong {
 		t.Errorf("AttemptSetup() with a code that has expired = verdict %d, a ticket %v", out.Verdict, ticket != nil)
 	}
-	ours := w.beginSMS(unproved(), phone)
-	if out, ticket := w.attemptSetup(ours.Setup.ID); ticket != nil || out.Verdict != account.Wrong {
+	send := w.beginSMS(unproved(), phone)
+	if out, ticket := w.attemptSetup(send.Setup.ID); ticket != nil || out.Verdict != account.Wrong {
 		t.Errorf("AttemptSetup() of a code of ours = verdict %d, a ticket %v, want wrong", out.Verdict, ticket != nil)
 	}
 }
