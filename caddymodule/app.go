@@ -142,6 +142,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading brand: %w", err)
 	}
+	if a.SMS != nil {
+		brand.OriginLine = a.SMS.bindsOrigin
+	}
 	if a.pages, err = challengepages.New(brand); err != nil {
 		if a.Brand.Pages != "" {
 			return fmt.Errorf("loading brand with the pages in %s: %w", a.Brand.Pages, err)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/stepgate/stepgate/challengepages"
 	"github.com/stepgate/stepgate/internal/courier"
 	"github.com/stepgate/stepgate/internal/smsguard"
 	"github.com/stepgate/stepgate/sms"
@@ -128,10 +130,6 @@ type SMSConversion struct {
 	// Do not watch. DANGER: what is left against fraud are limits and budgets.
 	Off bool `json:"off,omitempty"`
 }
-
-// originLineExceptions are the countries whose networks drop messages with a domain that
-// was not registered.
-var originLineExceptions = []string{"ID"}
 
 // Words in OriginLine beside countries.
 const (
@@ -310,7 +308,7 @@ func (s *SMS) numbering() sms.Numbering {
 // site.
 func (s *SMS) bindsOrigin(region string) bool {
 	if len(s.OriginLine) == 0 {
-		return !slices.Contains(originLineExceptions, region)
+		return challengepages.DefaultOriginLine(region)
 	}
 	return slices.Contains(s.OriginLine, allCountries) || slices.Contains(s.OriginLine, region)
 }
@@ -326,15 +324,20 @@ func (s *SMS) risky() []string {
 	return risky
 }
 
-// fits reports whether the providers may serve the site of a handler that is being
-// provisioned.
-func (s *SMS) fits(ctx caddy.Context) error {
-	if !s.prints {
+// fits reports whether SMS may be sent for the site of a handler that is being
+// provisioned, and whether its address fits into them.
+func (s *SMS) fits(ctx caddy.Context, publicURL string, pages *challengepages.Renderer) error {
+	if s.prints {
+		server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+		if !ok || !isLocal(server) {
+			return errConsole
+		}
+	}
+	// Without a public URL the host is known with each request only, and the line is left
+	// out where it does not fit.
+	u, err := url.Parse(publicURL)
+	if err != nil || publicURL == "" || isLoopback(u.Hostname()) || !slices.ContainsFunc(s.numbering().CodeRegions(), s.bindsOrigin) {
 		return nil
 	}
-	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if !ok || !isLocal(server) {
-		return errConsole
-	}
-	return nil
+	return pages.CheckHost(u.Hostname())
 }

@@ -117,8 +117,7 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 	}
 	if app.SMS != nil {
 		config.Numbering = app.SMS.numbering()
-		config.OriginLine = app.SMS.bindsOrigin
-		if err := app.SMS.fits(ctx); err != nil {
+		if err := app.SMS.fits(ctx, h.PublicURL, app.pages); err != nil {
 			return err
 		}
 	}

@@ -59,10 +59,6 @@ type Brand struct {
 	// OriginLine says in which countries a code SMS may bind its code to the site.
 	// Nil means everywhere but Indonesia.
 	OriginLine OriginLine
-	// Hosts are the hosts of the site that a code SMS may be bound to, as far as they
-	// are known: New tells where a text has no room for one. None where OriginLine is
-	// on in no country that gets codes.
-	Hosts []string
 	// Location is the zone in which times are told. Nil tells them in UTC, and
 	// says so.
 	Location *time.Location

@@ -83,15 +83,12 @@ func New(b Brand) (*Renderer, error) {
 		cspReleasing:    contentSecurityPolicy("'self' https:", small, full),
 	}
 	if r.originLine == nil {
-		r.originLine = defaultOriginLine
+		r.originLine = DefaultOriginLine
 	}
 	if b.Overrides != nil {
 		if err := r.tryOverrides(b); err != nil {
 			return nil, err
 		}
-	}
-	if err := r.checkHosts(b.Hosts); err != nil {
-		return nil, err
 	}
 	return r, nil
 }

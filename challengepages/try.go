@@ -30,7 +30,7 @@ func (r *Renderer) tryOverrides(b Brand) error {
 	}
 	// What the gate needs is in the built-in pages, with a language switch if there
 	// is one.
-	b.Overrides, b.Languages, b.Hosts = nil, nil, nil
+	b.Overrides, b.Languages = nil, nil
 	if len(r.languages) == 1 {
 		b.Languages = []Lang{English}
 	}

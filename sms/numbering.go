@@ -77,6 +77,10 @@ type Numbering struct {
 	Types []NumberType
 }
 
+// CodeRegions returns the regions whose numbers get codes, the one of numbers without
+// country code first.
+func (n Numbering) CodeRegions() []string { return slices.Clone(n.regions()) }
+
 func (n Numbering) regions() []string {
 	if len(n.Regions) == 0 {
 		return defaultRegions

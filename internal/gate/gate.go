@@ -47,10 +47,6 @@ type Config struct {
 
 	// SMS carries codes and notices; nil means that SMS is no factor here.
 	SMS *courier.Courier
-	// OriginLine reports whether a code for a number of a country ("ID") comes with a last
-	// line that binds it to the site. It is left out where the site's address is not known
-	// for sure. Default: never.
-	OriginLine func(region string) bool
 	// Numbering says which phone numbers get an SMS. Default: Indonesian mobile
 	// numbers.
 	Numbering sms.Numbering
@@ -231,9 +227,6 @@ func (c *Config) defaults() error {
 	}
 	if err := c.Numbering.Validate(); err != nil {
 		return fmt.Errorf("configuring gate: %w", err)
-	}
-	if c.OriginLine == nil {
-		c.OriginLine = func(string) bool { return false }
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -91,9 +91,7 @@ func (g *Gate) sendSMS(r *http.Request, who *caller, e errand) (courier.Sent, er
 	// outcome must be known.
 	ctx := context.WithoutCancel(r.Context())
 	lang := g.language(r, who.own)
-	if g.OriginLine(e.to.Region()) {
-		e.text.Host = g.originHost(r)
-	}
+	e.text.Region, e.text.Host = e.to.Region(), g.originHost(r)
 	m := sms.Message{
 		To: e.to, Code: e.text.Code, Locale: string(lang), Validity: e.validity,
 		Brand: g.Pages.Brand(), Purpose: e.text.Rule, Avoid: e.last,
