@@ -77,11 +77,12 @@ func TestVonageSendsThroughTheAPIThatIsConfigured(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		sender, verifier, err := openSender(v)
-		if err != nil || (sender == nil) == (verifier == nil) {
-			t.Fatalf("%s: openSender = %v, %v, %v, want one of two", c.name, sender, verifier, err)
+		sender, verifier := v.Open()
+		if (sender == nil) == (verifier == nil) {
+			t.Fatalf("%s: Open = %v, %v, want one of two", c.name, sender, verifier)
 		}
 		asked = ""
+		var err error
 		if sender != nil {
 			_, err = sender.Send(t.Context(), m)
 		} else {
@@ -95,9 +96,7 @@ func TestVonageSendsThroughTheAPIThatIsConfigured(t *testing.T) {
 		if verifier != nil {
 			opened = verifier
 		}
-		if _, ok := opened.(interface {
-			Receive(sms.Callback) ([]sms.Report, error)
-		}); !ok {
+		if _, ok := opened.(sms.Receiver); !ok {
 			t.Errorf("%s: %T takes no reports", c.name, opened)
 		}
 		if text := fmt.Sprintf("%v %+v %#v", opened, opened, opened); strings.Contains(text, "s3cr3t") {
@@ -154,14 +153,5 @@ func TestInvariantI8TheDumpOfVonageHasPlaceholdersNotSecrets(t *testing.T) {
 	}
 	if text := string(dump) + fmt.Sprintf("%v %+v %#v", v, v, v); strings.Contains(text, "s3cr3t") || !strings.Contains(text, "{env.TEST_VONAGE_SECRET}") {
 		t.Errorf("the dump is %s", text)
-	}
-}
-
-func TestWhatIsNoSenderOpensNone(t *testing.T) {
-	if sender, verifier, err := openSender(new(UpstreamIdentity)); err == nil || sender != nil || verifier != nil {
-		t.Errorf("openSender of an identity = %v, %v, %v, want an error", sender, verifier, err)
-	}
-	if sender, verifier, err := openSender(new(ConsoleSender)); err != nil || sender == nil || verifier != nil {
-		t.Errorf("openSender of the console = %v, %v, %v, want it as a sender", sender, verifier, err)
 	}
 }

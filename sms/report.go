@@ -68,9 +68,9 @@ type Callback struct {
 	Body []byte
 }
 
-// Receiver is a Sender whose provider calls back with reports.
+// Receiver is what a [Sender] or a [Verifier] is besides if its provider calls back with
+// reports.
 type Receiver interface {
-	Sender
 	// Receive reads one callback. It returns an error that wraps [ErrForged] for
 	// whatever does not prove itself, and another one for what makes no sense. A
 	// callback about nothing that matters here gives no reports.

@@ -52,10 +52,6 @@ var reports = map[string][]sms.Report{
 	"verify2-summary-completed": {{State: sms.Delivered}},
 }
 
-type receiver interface {
-	Receive(sms.Callback) ([]sms.Report, error)
-}
-
 func TestSignedCallbacksAreBelievedAndOthersNot(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/vonage/webhooks/*.json")
 	if err != nil {
@@ -72,7 +68,7 @@ func TestSignedCallbacksAreBelievedAndOthersNot(t *testing.T) {
 			read(t, "webhooks/"+name+".json", &w)
 			messages, verify := must(t, NewMessages, messagesConfig("")), must(t, NewVerify, verifyConfig(""))
 			if w.Expect == "reject" {
-				for _, r := range []receiver{messages, verify} {
+				for _, r := range []sms.Receiver{messages, verify} {
 					if got, err := r.Receive(w.callback()); !errors.Is(err, sms.ErrForged) || got != nil {
 						t.Errorf("%v receives %v, %v, want an error that wraps ErrForged", r, got, err)
 					}
@@ -84,7 +80,7 @@ func TestSignedCallbacksAreBelievedAndOthersNot(t *testing.T) {
 				t.Fatal("nothing is said of what it means")
 			}
 			seen++
-			var r receiver = messages
+			var r sms.Receiver = messages
 			id := testApplication // as the recordings have it
 			if strings.HasPrefix(name, "verify2-") {
 				r, id = verify, testID
@@ -346,7 +342,7 @@ func FuzzParseCallbacks(f *testing.F) {
 	f.Fuzz(func(t *testing.T, method, path, query, authorization, contentType string, body []byte) {
 		c := callback(method, query, string(body), map[string]string{"Authorization": authorization, "Content-Type": contentType})
 		c.Path = path
-		for _, r := range []receiver{messages, verify} {
+		for _, r := range []sms.Receiver{messages, verify} {
 			if got, err := r.Receive(c); err == nil && !bodies[string(body)] {
 				t.Errorf("%v believes %q: %v", r, body, got)
 			}

@@ -126,4 +126,7 @@ func (*Messages) String() string { return "vonage messages" }
 // GoString does so for %#v.
 func (s *Messages) GoString() string { return s.String() }
 
-var _ sms.Receiver = (*Messages)(nil)
+var (
+	_ sms.Sender   = (*Messages)(nil)
+	_ sms.Receiver = (*Messages)(nil)
+)

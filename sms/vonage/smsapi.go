@@ -176,4 +176,7 @@ func (*SMS) String() string { return "vonage sms" }
 // GoString does so for %#v.
 func (s *SMS) GoString() string { return s.String() }
 
-var _ sms.Receiver = (*SMS)(nil)
+var (
+	_ sms.Sender   = (*SMS)(nil)
+	_ sms.Receiver = (*SMS)(nil)
+)

@@ -213,4 +213,7 @@ func (*Verify) String() string { return "vonage verify" }
 // GoString does so for %#v.
 func (v *Verify) GoString() string { return v.String() }
 
-var _ sms.Verifier = (*Verify)(nil)
+var (
+	_ sms.Verifier = (*Verify)(nil)
+	_ sms.Receiver = (*Verify)(nil)
+)
