@@ -186,3 +186,18 @@ func TestInvariantI5ManagedGuessesAtFiveChallengesAtOnceShareOneBudget(t *testin
 		t.Errorf("the provider was asked %d times for %d failures, want %d", p.asked, n, account.FreeAttempts)
 	}
 }
+
+// Another factor that fails while the last answer is judged does not close the challenge
+// under it.
+func TestAnotherFactorsFailureDoesNotOvertakeARightCode(t *testing.T) {
+	w := newWorld(t)
+	w.enrolSMS()
+	id := w.challenge()
+	for range 3 {
+		w.wantSettled(w.ticket(typed(id, "000000")), false, account.Wrong)
+	}
+	ticket := w.ticket(typed(id, "314159"))
+	w.want(account.Answer{Challenge: id, Factor: policy.RecoveryKey, Code: "nonsense"}, account.Wrong)
+	w.want(account.Answer{Challenge: id, Factor: policy.RecoveryKey, Code: "nonsense"}, account.Gone)
+	w.wantSettled(ticket, true, account.Right)
+}
