@@ -1,6 +1,11 @@
 package caddymodule_test
 
 import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,15 +30,34 @@ func TestTheExampleCaddyfileIsValid(t *testing.T) {
 		t.Fatalf("Adapt = %v, %v", warnings, err)
 	}
 	dir := t.TempDir()
-	file := filepath.Join(dir, "example.json")
+	file, key := filepath.Join(dir, "example.json"), filepath.Join(dir, "vonage.pem")
+	adapted = bytes.ReplaceAll(adapted, []byte("/run/secrets/vonage.pem"), []byte(key))
+	if err := os.WriteFile(key, newPrivateKey(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(file, adapted, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), validateVariable+"="+file, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	cmd.Env = append(os.Environ(), validateVariable+"="+file, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir,
+		"VONAGE_API_KEY=abcd1234", "VONAGE_APPLICATION_ID=aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab", "VONAGE_SIGNATURE_SECRET="+strings.Repeat("s", 32))
 	if output, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("validate = %v\n%s", err, output)
 	}
+}
+
+// newPrivateKey returns the private key of an application at Vonage, in PEM.
+func newPrivateKey(t *testing.T) []byte {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
 // known returns the options of a block: the parser names them all when it meets a
@@ -66,6 +90,8 @@ func TestTheExampleCaddyfileHasEveryOption(t *testing.T) {
 		"{\n\tstepgate {\n\t\tbrand x {\n%s\n}\n}\n}",
 		"{\n\tstepgate {\n\t\tsms {\n%s\n}\n}\n}",
 		"{\n\tstepgate {\n\t\tsms {\n\t\t\twebhook {\n%s\n}\n}\n}\n}",
+		"{\n\tstepgate {\n\t\tsms {\n\t\t\tvonage {\n%s\n}\n}\n}\n}",
+		"{\n\tstepgate {\n\t\tsms {\n\t\t\tconversion {\n%s\n}\n}\n}\n}",
 		"{\n\tstepgate {\n\t\tnotify https://a {\n%s\n}\n}\n}",
 		site + "%s\n}\n}",
 		site + "identity upstream http://a {\n%s\n}\n}\n}",
