@@ -86,7 +86,7 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 		{"premium numbers", `{"brand":{"name":"x"},"sms":{"providers":[{"sender":{"module":"console"}}],"numbers":["mobile","premium_rate"]}}`, "", "get no codes"},
 		{"a negative sms timeout", `{"brand":{"name":"x"},"sms":{"providers":[{"sender":{"module":"console"}}],"total_timeout":-1}}`, "", "negative"},
 		{"a limit for what is not counted", `{"brand":{"name":"x"},"sms":{"providers":[{"sender":{"module":"console"}}],"limits":[{"scope":"host","max":1,"window":"1h"}]}}`, "", "host"},
-		{"a limit without a window", `{"brand":{"name":"x"},"sms":{"providers":[{"sender":{"module":"console"}}],"limits":[{"scope":"number","max":1}]}}`, "", "at least 1 per 1s"},
+		{"a limit without a window", `{"brand":{"name":"x"},"sms":{"providers":[{"sender":{"module":"console"}}],"limits":[{"scope":"number","max":1}]}}`, "", "want at least 1, per 1s"},
 		{"no identity", plainApp, `{"handler":"step_up"}`, "no identity source"},
 		{"a body that no store takes", plainApp, handlerJSON(`,"max_body":1048577`), "max_body"},
 		{"a negative body", plainApp, handlerJSON(`,"max_body":-1`), "max_body"},
