@@ -5,6 +5,8 @@ import "context"
 // Verifier is a provider that makes the code itself, sends it, and says later whether
 // what a player typed is it. Nobody else knows the code, so it stands in for no other
 // provider and no other provider for it: two codes would be good at once.
+// Implementations may be called from several goroutines and must return soon after ctx
+// is done.
 type Verifier interface {
 	// Start makes the provider send a code to m.To; m.Text and m.Code are empty. The
 	// receipt's ID is what Check and Cancel take. Errors are as those of

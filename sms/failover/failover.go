@@ -221,7 +221,8 @@ func orDefault[T ~int | ~int64](value, standard T) T {
 //
 //   - Unknown, because it may have been sent, whatever the other provider says;
 //   - BadNumber or Policy, because another try would end in the same way;
-//   - NotSent, because another try may succeed; so for a provider that was left out;
+//   - NotSent, because another try may succeed; so for a provider that was left out or
+//     passed over;
 //   - Account;
 //   - BadRequest.
 //
@@ -289,7 +290,11 @@ func (r *Router) try(ctx context.Context, p *provider, m sms.Message, a sms.Atte
 		return sms.Receipt{}, err
 	}
 	defer p.breaker.release(t)
-	if err := a.Before(ctx, p.name); err != nil {
+	switch err := a.Before(ctx, p.name); {
+	case errors.Is(err, sms.ErrPassOver):
+		v.skip(p.name, err)
+		return sms.Receipt{}, err
+	case err != nil:
 		v.end(err)
 		return sms.Receipt{}, err
 	}

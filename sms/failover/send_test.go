@@ -3,6 +3,8 @@ package failover
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -122,6 +124,56 @@ func TestNoMoneyEndsTheSending(t *testing.T) {
 				t.Errorf("Send = %v, want class %s, spent", err, c.want)
 			}
 			l.check(t, c.handed...)
+		})
+	}
+}
+
+// A provider that gets no messages to some numbers is no reason to leave their players
+// without a code, and none to take it for broken.
+func TestAProviderThatIsPassedOverLeavesTheMessageToTheNext(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		passOver    []string
+		outcome     sms.Class // of whoever is handed the message
+		handed      []string
+		want        sms.Class
+		unavailable bool
+	}{
+		{"the first", []string{"main"}, accepted, []string{"backup"}, accepted, false},
+		{"the first, and two more fail", []string{"main"}, sms.NotSent, []string{"backup", "spare"}, sms.NotSent, false},
+		{"the first, and an account fails", []string{"main", "spare"}, sms.Account, []string{"backup"}, sms.NotSent, false},
+		{"the second, and both others may have sent it", []string{"backup"}, sms.Unknown, []string{"main", "spare"}, sms.Unknown, false},
+		{"all after the first, which may have sent it", []string{"backup", "spare"}, sms.Unknown, []string{"main"}, sms.Unknown, false},
+		{"all", []string{"main", "backup", "spare"}, accepted, nil, sms.NotSent, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var alarms alarms
+			r := newRouter(t, Config{
+				Providers: []Provider{{Name: "main", Sender: answer(c.outcome), PerSecond: 1e6}, {Name: "backup", Sender: answer(c.outcome), PerSecond: 1e6}, {Name: "spare", Sender: answer(c.outcome), PerSecond: 1e6}},
+				Alarm:     alarms.raise,
+			})
+			l := ledger{refuse: func(p string) error {
+				if slices.Contains(c.passOver, p) {
+					return fmt.Errorf("hardly any code is typed in: %w", sms.ErrPassOver)
+				}
+				return nil
+			}}
+			_, err := r.Send(t.Context(), message, &l)
+			if c.want == accepted && err != nil || c.want != accepted && (err == nil || sms.ClassOf(err) != c.want) {
+				t.Errorf("Send = %v, want %s", err, name(c.want))
+			}
+			if errors.Is(err, sms.ErrUnavailable) != c.unavailable || c.unavailable && !errors.Is(err, sms.ErrPassOver) {
+				t.Errorf("Send = %v, want ErrUnavailable: %v", err, c.unavailable)
+			}
+			l.check(t, c.handed...)
+			for range 10 { // the breaker of the one that is passed over stays closed
+				_, _ = r.Send(t.Context(), message, &l)
+			}
+			for _, raised := range alarms.raised {
+				if provider, _, _ := strings.Cut(raised, " "); slices.Contains(c.passOver, provider) {
+					t.Errorf("%s, which was passed over: alarm %q", provider, raised)
+				}
+			}
 		})
 	}
 }
