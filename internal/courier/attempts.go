@@ -2,6 +2,8 @@ package courier
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/stepgate/stepgate/internal/audit"
@@ -17,13 +19,18 @@ type attempts struct {
 	purpose Purpose
 	to      sms.Number
 	notice  bool
-	// failed is the error of the store that ended the sending, and last the provider that
-	// was asked last.
-	failed error
-	last   string
 
-	mu      sync.Mutex // guards charged
-	charged map[string]smsguard.Charged
+	mu sync.Mutex // guards what follows
+	// failed is the error of the store that ended the sending.
+	failed error
+	// standing are the hand-overs by which the message may have been sent, in their
+	// order: those that are paid for.
+	standing []handOver
+}
+
+type handOver struct {
+	provider string
+	charged  smsguard.Charged
 }
 
 // refused is the guard's word against a hand-over.
@@ -36,22 +43,23 @@ func (a *attempts) Before(ctx context.Context, provider string) error {
 	c, verdict, err := a.courier.Guard.Charge(ctx, a.desk.Store, a.desk.Ring, smsguard.Send{
 		Provider: provider, To: a.to, Notice: a.notice,
 	})
-	if err != nil {
-		a.failed = err
-		return err
-	}
+	// An alert is given once, and must not be lost with an error of the store.
 	a.tell(verdict, provider)
-	if !verdict.OK() {
-		return &refused{verdict.Reason}
-	}
-	a.last = provider
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.charged == nil {
-		a.charged = map[string]smsguard.Charged{}
+	switch {
+	case err != nil:
+		a.failed = err
+		return err
+	case verdict.OK():
+		a.standing = append(a.standing, handOver{provider, c})
+		return nil
+	case verdict.Reason == smsguard.ReasonConversion:
+		// The codes of this provider are not read there; another one's may be.
+		return fmt.Errorf("%w: %w", sms.ErrPassOver, &refused{verdict.Reason})
+	default:
+		return &refused{verdict.Reason}
 	}
-	a.charged[provider] = c
-	return nil
 }
 
 // After reports how a hand-over ended, and takes the money back for what was certainly
@@ -70,12 +78,34 @@ func (a *attempts) After(ctx context.Context, provider string, _ sms.Receipt, er
 
 func (a *attempts) refund(ctx context.Context, provider string) {
 	a.mu.Lock()
-	c := a.charged[provider]
-	delete(a.charged, provider)
+	i := slices.IndexFunc(a.standing, func(h handOver) bool { return h.provider == provider })
+	if i < 0 {
+		a.mu.Unlock()
+		return
+	}
+	c := a.standing[i].charged
+	a.standing = slices.Delete(a.standing, i, i+1)
 	a.mu.Unlock()
 	if err := a.courier.Guard.Refund(ctx, a.desk.Store, a.desk.Ring, c); err != nil {
 		a.desk.Failed(err)
 	}
+}
+
+// storeError returns the error of the store that ended the sending, if one did.
+func (a *attempts) storeError() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.failed
+}
+
+// carrier returns the last provider that may have sent the message.
+func (a *attempts) carrier() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.standing) == 0 {
+		return ""
+	}
+	return a.standing[len(a.standing)-1].provider
 }
 
 // tell reports what the guard says beside yes.

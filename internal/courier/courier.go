@@ -25,7 +25,7 @@ type Carrier interface {
 	Send(ctx context.Context, m sms.Message, a sms.Attempts) (sms.Receipt, error)
 }
 
-// DefaultTimeout bounds one asking of a verifier.
+// DefaultTimeout bounds how long a verifier is asked for one purpose.
 const DefaultTimeout = 9 * time.Second
 
 // Courier says by whom messages go, and how many may. Guard is required, and exactly one
@@ -41,7 +41,8 @@ type Courier struct {
 	Receivers map[string]sms.Receiver
 	// Guard says what may be sent.
 	Guard *smsguard.Guard
-	// Timeout bounds one asking of Verifier. Default DefaultTimeout; Carrier has its own.
+	// Timeout bounds how long Verifier is asked for one purpose, a new code in the place of
+	// another one included. Default DefaultTimeout; Carrier has its own.
 	Timeout time.Duration
 }
 
@@ -83,6 +84,14 @@ type Parcel struct {
 	Lane, Address string
 }
 
+// String keeps the message and where it comes from out of logs.
+func (p Parcel) String() string {
+	return p.Message.String() + " for " + cmp.Or(p.Challenge, p.Setup)
+}
+
+// GoString keeps them out of %#v.
+func (p Parcel) GoString() string { return p.String() }
+
 // Sent is what became of a message.
 type Sent struct {
 	// Handed says that a provider has it, or may have: it counts as sent.
@@ -90,18 +99,23 @@ type Sent struct {
 	// Provider is who has it, and Verification the provider's name for it where it makes
 	// the code itself.
 	Provider, Verification string
-	// Reason says why it was not handed over, in one of a fixed set of words. It is for
-	// the operator: a player who could tell a limit from a fault would know what is known
-	// of a number (invariant I11).
+	// Reason says why it was not handed over, or that nobody knows, in one of a fixed set
+	// of words. It is for the operator: a player who could tell a limit from a fault would
+	// know what is known of a number (invariant I11).
 	Reason string
 }
 
 // Managed reports whether codes are made and checked by a provider.
 func (c *Courier) Managed() bool { return c.Verifier != nil }
 
-// Send sends a code, if the guard lets it. An error is the store's. ctx should not end
-// because the player gives up waiting: the message is paid for all the same.
+// Send sends a code, if the guard lets it, and ends the one that it takes the place of
+// whether or not it does. An error is the store's. ctx should not end because the player
+// gives up waiting: the message is paid for all the same.
 func (c *Courier) Send(ctx context.Context, d Desk, p Parcel) (Sent, error) {
+	left := c.timeout()
+	if c.Managed() && p.Replaced != "" {
+		left -= c.replace(ctx, d, p.Replaced)
+	}
 	verdict, err := c.Guard.Admit(ctx, d.Store, d.Ring, smsguard.Want{
 		To: p.Message.To, Account: p.Account, Lane: p.Lane, Address: p.Address,
 	})
@@ -123,26 +137,36 @@ func (c *Courier) Send(ctx context.Context, d Desk, p Parcel) (Sent, error) {
 			return Sent{}, err
 		}
 	}
-	receipt, err := c.hand(ctx, m, p.Replaced, a)
+	receipt, err := c.hand(ctx, left, m, a)
 	if err == nil {
 		return Sent{Handed: true, Provider: receipt.Provider, Verification: receipt.ID}, nil
 	}
-	if a.failed != nil {
-		return Sent{}, a.failed
+	if err := a.storeError(); err != nil {
+		return Sent{}, err
 	}
-	sent := Sent{Reason: sms.ClassOf(err).String()}
-	if no, ok := errors.AsType[*refused](err); ok {
-		sent.Reason = string(no.reason)
-	} else if errors.Is(err, sms.ErrUnavailable) {
-		sent.Reason = "unavailable"
-	}
+	sent := Sent{Reason: reason(err)}
 	// A message of which nobody knows may be on its way: the page says "sent", and the
 	// player can ask for it again. A code that only the provider knows is lost with its
 	// name.
 	if sms.ClassOf(err) == sms.Unknown && !c.Managed() {
-		sent.Handed, sent.Provider = true, a.last
+		sent.Handed, sent.Provider = true, a.carrier()
 	}
 	return sent, nil
+}
+
+// reason puts an error of a sending into one word.
+func reason(err error) string {
+	class := sms.ClassOf(err)
+	if class != sms.NotSent {
+		return class.String()
+	}
+	if no, ok := errors.AsType[*refused](err); ok {
+		return string(no.reason)
+	}
+	if errors.Is(err, sms.ErrUnavailable) {
+		return "unavailable"
+	}
+	return class.String()
 }
 
 // Notify sends a message that has no code. Whoever sends it has a limit of their own,
@@ -153,8 +177,8 @@ func (c *Courier) Notify(ctx context.Context, d Desk, m sms.Message) error {
 	}
 	a := &attempts{courier: c, desk: d, to: m.To, notice: true}
 	_, err := c.Carrier.Send(ctx, m, a)
-	if a.failed != nil {
-		return a.failed
+	if err := a.storeError(); err != nil {
+		return err
 	}
 	if err != nil && sms.ClassOf(err) == sms.Unknown {
 		return nil // it may be on its way
@@ -164,29 +188,35 @@ func (c *Courier) Notify(ctx context.Context, d Desk, m sms.Message) error {
 
 var errNoCarrier = errors.New("the provider sends codes only")
 
-// hand hands a code to whoever carries it.
-func (c *Courier) hand(ctx context.Context, m sms.Message, replaced string, a *attempts) (sms.Receipt, error) {
+// hand hands a code to whoever carries it. left bounds the asking of a verifier.
+func (c *Courier) hand(ctx context.Context, left time.Duration, m sms.Message, a *attempts) (sms.Receipt, error) {
 	if !c.Managed() {
 		receipt, err := c.Carrier.Send(ctx, m, a)
 		receipt.ID = "" // of use to a verifier only
 		return receipt, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout())
-	defer cancel()
-	if replaced != "" {
-		// A provider that cannot end it may refuse another one for the same number, and says
-		// so when asked.
-		if err := c.Verifier.Cancel(ctx, replaced); err != nil {
-			a.desk.Failed(err)
-		}
-	}
 	if err := a.Before(ctx, c.VerifierName); err != nil {
 		return sms.Receipt{}, &sms.Error{Class: sms.NotSent, Err: err}
 	}
-	receipt, err := c.Verifier.Start(ctx, m)
+	asking, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	receipt, err := c.Verifier.Start(asking, m)
 	receipt.Provider = c.VerifierName
 	a.After(context.WithoutCancel(ctx), c.VerifierName, receipt, err)
 	return receipt, err
+}
+
+// replace ends a verification before another one takes its place, and returns how long
+// that took: a third of the time at most, since the player waits for the other one. A
+// provider that cannot end it may refuse the other one, and says so when asked.
+func (c *Courier) replace(ctx context.Context, d Desk, verification string) time.Duration {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, c.timeout()/3)
+	defer cancel()
+	if err := c.Verifier.Cancel(ctx, verification); err != nil {
+		d.Failed(err)
+	}
+	return time.Since(start)
 }
 
 // Check asks the provider whether a code is the one that it sent.

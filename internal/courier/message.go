@@ -52,20 +52,24 @@ func (d Desk) ways() seal.Records[way] {
 	return seal.Records[way]{Store: d.Store, Ring: d.Ring, Rand: d.Rand, Kind: "sms_way"}
 }
 
-var refAlphabet = base32.StdEncoding.WithPadding(base32.NoPadding)
+var letters = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// refBytes is how much of a keyed hash a reference has.
+const refBytes = 10
 
 // ref names a message to providers: 80 bits in 16 letters and digits, the longest that
 // all of Vonage's interfaces take. It is the same however often the same message is
 // handed over, and says nothing of it.
 func (d Desk) ref(p Purpose) string {
 	sum := d.Ring.MAC(seal.Counter, "sms message", p.Challenge, p.Setup, strconv.Itoa(p.Send))
-	return strings.ToLower(refAlphabet.EncodeToString(sum[:10]))
+	return letters.EncodeToString(sum[:refBytes])
 }
 
 // isRef reports whether a provider gives back what ref may have made.
 func isRef(ref string) bool {
-	raw, err := refAlphabet.DecodeString(strings.ToUpper(ref))
-	return err == nil && len(raw) == 10 && ref == strings.ToLower(ref)
+	raw, err := letters.DecodeString(ref)
+	// Decoding skips line breaks, which no key may have.
+	return err == nil && len(raw) == refBytes && len(ref) == letters.EncodedLen(refBytes)
 }
 
 // keep writes down what a message is about, before it is sent: a report can come before
@@ -123,7 +127,7 @@ func (c *Courier) Report(ctx context.Context, d Desk, provider string, r sms.Rep
 		return m.Purpose, false, nil
 	}
 	if err := d.avoid(ctx, m.To, provider); err != nil {
-		return Purpose{}, false, err
+		d.Failed(err) // a matter of preference, and no reason to leave the player waiting
 	}
 	return m.Purpose, true, nil
 }
@@ -153,7 +157,7 @@ func (d Desk) avoided(ctx context.Context, to sms.Number) (string, error) {
 
 func (d Desk) wayID(to sms.Number) string {
 	sum := d.Ring.MAC(seal.Counter, "sms way", to.E164())
-	return strings.ToLower(refAlphabet.EncodeToString(sum[:]))
+	return letters.EncodeToString(sum[:])
 }
 
 // reportCode leaves of a provider's code what is safe in a log.
