@@ -55,12 +55,24 @@ type world struct {
 type clock struct {
 	mu sync.Mutex
 	at time.Time
+	// since is from when on it goes with the machine's clock; zero for never.
+	since time.Time
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.at
+	if c.since.IsZero() {
+		return c.at
+	}
+	return c.at.Add(time.Since(c.since))
+}
+
+// run makes the clock go, for tests in a bubble of testing/synctest.
+func (c *clock) run() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.since = time.Now()
 }
 
 func (c *clock) add(d time.Duration) {
