@@ -28,7 +28,7 @@ const (
 	RequestNoFactor    Name = "request.no_factor"   // the player has no factor that the rule accepts
 	RequestOnHold      Name = "request.on_hold"     // a cooling-off time runs
 	RequestFrozen      Name = "request.frozen"      // the player has frozen the account
-	RequestUnavailable Name = "request.unavailable" // the store or the site could not be asked
+	RequestUnavailable Name = "request.unavailable" // the store, the site or the provider of a code could not be asked
 )
 
 // What can happen to a challenge.

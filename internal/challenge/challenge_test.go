@@ -165,7 +165,7 @@ func (w *world) each(id string) map[string]error {
 	_, errs["MarkUndelivered"] = w.book.MarkUndelivered(ctx, id, 1)
 	_, _, _, errs["Pass"] = w.book.Pass(ctx, id, challenge.Passing{By: policy.SMS, Epoch: 0}, true)
 	_, _, _, errs["Take"] = w.book.Take(ctx, id)
-	_, errs["End"] = w.book.End(ctx, id, challenge.Cancelled)
+	_, _, errs["End"] = w.book.End(ctx, id, challenge.Cancelled)
 	_, errs["Ensure"] = w.book.Ensure(ctx, c)
 	return errs
 }

@@ -167,7 +167,7 @@ func (w *world) pass(id string, release bool) (*held.Request, bool) {
 
 func (w *world) end(id string, to challenge.State) {
 	w.Helper()
-	if _, err := w.book.End(w.Context(), id, to); err != nil {
+	if _, _, err := w.book.End(w.Context(), id, to); err != nil {
 		w.Fatal(err)
 	}
 }

@@ -193,19 +193,22 @@ func (b *Book) Take(ctx context.Context, id string) (c *Challenge, request *held
 
 // End moves a challenge that is pending or passed to one of Cancelled, Replaced
 // and UsedUp, and drops what it holds. Any other state is an error: a challenge
-// is passed by Pass alone.
-func (b *Book) End(ctx context.Context, id string, to State) (*Challenge, error) {
+// is passed by Pass alone. It reports whether it was this call that moved it.
+func (b *Book) End(ctx context.Context, id string, to State) (c *Challenge, moved bool, err error) {
 	if to != Cancelled && to != Replaced && to != UsedUp {
-		return nil, errors.New("ending challenge: not a state to end in")
+		return nil, false, errors.New("ending challenge: not a state to end in")
 	}
-	return b.update(ctx, id, func(c *Challenge) (*Challenge, error) {
+	c, err = b.update(ctx, id, func(c *Challenge) (*Challenge, error) {
+		moved = false
 		if c == nil {
 			return nil, ErrNotFound
 		}
 		if state := c.State(b.now()); state != Pending && state != Passed {
 			return c, errUnchanged
 		}
+		moved = true
 		c.Moved, c.Held = to, nil
 		return c, nil
 	})
+	return c, moved && err == nil, err
 }

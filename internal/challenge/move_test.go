@@ -67,7 +67,7 @@ var moves = map[string]func(w *world, id string) (bool, *held.Request, error){
 func ending(to challenge.State) func(w *world, id string) (bool, *held.Request, error) {
 	return func(w *world, id string) (bool, *held.Request, error) {
 		before := w.get(id).Moved
-		c, err := w.book.End(w.Context(), id, to)
+		c, _, err := w.book.End(w.Context(), id, to)
 		return err == nil && c.Moved != before, nil, err
 	}
 }
@@ -128,7 +128,7 @@ func TestAChallengeEndsOnlyInAStateOfEnding(t *testing.T) {
 	for _, to := range []challenge.State{challenge.Pending, challenge.Passed, challenge.Released, challenge.Expired, "", "paid"} {
 		for _, from := range []challenge.State{challenge.Pending, challenge.Passed, challenge.Cancelled} {
 			c := w.in(from)
-			if _, err := w.book.End(t.Context(), c.ID, to); err == nil {
+			if _, _, err := w.book.End(t.Context(), c.ID, to); err == nil {
 				t.Errorf("End() from %s to %q = nil, want an error", from, to)
 			}
 			w.wantState(c.ID, from)
@@ -219,7 +219,7 @@ func TestInvariantI4FiftyAtOnceReleaseAHeldRequestOnce(t *testing.T) {
 		c, l := w.in(challenge.Passed), new(leaving)
 		atOnce(50, func(i int) {
 			if i%2 == 0 {
-				_, err := nodes[0].End(t.Context(), c.ID, challenge.Cancelled)
+				_, _, err := nodes[0].End(t.Context(), c.ID, challenge.Cancelled)
 				l.count(t, nil, false, err)
 				return
 			}

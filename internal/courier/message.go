@@ -87,9 +87,9 @@ func (c *Courier) keep(ctx context.Context, d Desk, ref string, p Purpose, to sm
 	return nil
 }
 
-// Report takes what a provider says of a message. It reports whether the message turned
-// out not to have arrived, just now, and what it was for; everything else is for the
-// operator only. A report that comes again, or late, changes nothing.
+// Report takes what a provider says of a message. It reports whether the message did not
+// arrive, and what it was for; everything else is for the operator only. A report that
+// comes again says the same again, and one that comes late changes nothing.
 func (c *Courier) Report(ctx context.Context, d Desk, provider string, r sms.Report) (Purpose, bool, error) {
 	event := audit.Event{Name: audit.SMSReported, Factor: string(policy.SMS), Provider: provider, Reason: r.State.String()}
 	if code := reportCode(r.Code); code != "" {
@@ -104,12 +104,15 @@ func (c *Courier) Report(ctx context.Context, d Desk, provider string, r sms.Rep
 	news, known := false, false
 	err := d.messages().Update(ctx, r.Ref, func(old *message) (*seal.Next[message], error) {
 		news, known = false, old != nil
-		if old == nil || old.State.After(r.State) == old.State {
+		if !known {
 			return nil, nil
 		}
-		news, old.State = true, r.State
 		m = *old
-		return &seal.Next[message]{Value: old, Expires: d.Now().Add(messageLifetime)}, nil
+		m.State = old.State.After(r.State)
+		if news = m.State != old.State; !news {
+			return nil, nil
+		}
+		return &seal.Next[message]{Value: &m, Expires: d.Now().Add(messageLifetime)}, nil
 	})
 	switch {
 	case err != nil:
@@ -118,12 +121,14 @@ func (c *Courier) Report(ctx context.Context, d Desk, provider string, r sms.Rep
 		event.Reason = "unmatched"
 		d.Observe(event)
 		return Purpose{}, false, nil
-	case !news:
-		return Purpose{}, false, nil
 	}
-	event.Subject, event.Challenge = m.Account, m.Challenge
-	d.Observe(event)
-	if m.State != sms.Failed {
+	if news {
+		event.Subject, event.Challenge = m.Account, m.Challenge
+		d.Observe(event)
+	}
+	// What comes again is done again, to the same effect: the first time may have failed
+	// half-way.
+	if m.State != sms.Failed || r.State != sms.Failed {
 		return m.Purpose, false, nil
 	}
 	if err := d.avoid(ctx, m.To, provider); err != nil {

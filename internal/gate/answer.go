@@ -12,6 +12,7 @@ import (
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/challenge"
+	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/factor"
 	"github.com/stepgate/stepgate/internal/grant"
 	"github.com/stepgate/stepgate/internal/held"
@@ -110,11 +111,13 @@ func (g *Gate) try(r *http.Request, who *caller, ch *challenge.Challenge, given 
 	var t tried
 	var err error
 	// What only the provider knows is asked of it. Where it has not answered when it was to
-	// send the code, nobody knows the code, and every answer is wrong.
-	if f == policy.SMS && ch.Verification != "" && !ch.CodeExpired(g.Now()) {
+	// send the code, or is configured no more, nobody knows the code, and every answer is
+	// wrong.
+	if f == policy.SMS && g.checks(ch.Running()) && !ch.CodeExpired(g.Now()) {
 		t.Result, t.over, err = g.askProvider(r, who, ch, answer)
 	} else {
 		if f == policy.SMS {
+			t.over = ch.CodeExpired(g.Now()) || ch.Managed != ""
 			if answer.Expected, err = b.Challenges.Code(ch); err != nil {
 				return tried{}, err
 			}
@@ -122,12 +125,12 @@ func (g *Gate) try(r *http.Request, who *caller, ch *challenge.Challenge, given 
 		t.Result, err = b.Accounts.Answer(ctx, who.id, answer)
 	}
 	if t.Verdict == account.UsedUp {
-		if _, err := b.Challenges.End(context.WithoutCancel(ctx), ch.ID, challenge.UsedUp); err != nil {
-			return tried{}, err
+		if _, _, err := b.Challenges.End(context.WithoutCancel(ctx), ch.ID, challenge.UsedUp); err != nil {
+			return t, err
 		}
 	}
 	if err != nil {
-		return tried{}, err
+		return t, err
 	}
 	if t.Verdict == account.Right && f == policy.SMS {
 		g.verified(r, who, ch.Phone, &ch.Sending)
@@ -138,7 +141,7 @@ func (g *Gate) try(r *http.Request, who *caller, ch *challenge.Challenge, given 
 // tried is what became of an answer.
 type tried struct {
 	account.Result
-	// over tells that its provider says that the SMS code is no longer good.
+	// over tells that the SMS code that was sent is no longer good, whatever was typed.
 	over bool
 }
 
@@ -184,10 +187,10 @@ func (g *Gate) answerPage(w http.ResponseWriter, r *http.Request, who *caller, c
 		return g.again(w, r, who, ch, shown{factor: f, problem: challengepages.ProblemEmptyCode})
 	}
 	result, err := g.try(r, who, ch, given)
+	defer g.tell(w, r, who, result.Alerts...)
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
-	defer g.tell(w, r, who, result.Alerts...)
 	g.observeAnswer(r, who, ch, f, result.Verdict)
 	again := shown{factor: f, retryAt: result.RetryAt}
 	switch result.Verdict {
@@ -195,7 +198,7 @@ func (g *Gate) answerPage(w http.ResponseWriter, r *http.Request, who *caller, c
 		return g.passPage(w, r, who, ch, f, result.Result, next)
 	case account.Wrong:
 		again.problem = challengepages.ProblemWrongCode
-		if result.over || f == policy.SMS && ch.CodeExpired(g.Now()) {
+		if result.over {
 			again.problem = challengepages.ProblemCodeExpired
 		}
 	case account.Used:
@@ -329,24 +332,30 @@ func (g *Gate) sendPage(w http.ResponseWriter, r *http.Request, who *caller, ch 
 }
 
 func (g *Gate) cancelPage(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, kind challengepages.OutcomeKind, why audit.Name) error {
-	ch, err := g.cancel(r, who, ch, why)
+	ch, running, err := g.cancel(r, who, ch, why)
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
-	defer g.endCodeLater(w, r, ch.Running())
+	defer g.endCodeLater(w, r, running)
 	if ch.State(g.Now()) != challenge.Cancelled {
 		return g.again(w, r, who, ch, shown{})
 	}
 	return g.page(w, r, who.own, http.StatusOK, challengepages.Outcome{Kind: kind, Link: "/"})
 }
 
-// cancel drops a challenge and what it holds.
-func (g *Gate) cancel(r *http.Request, who *caller, ch *challenge.Challenge, why audit.Name) (*challenge.Challenge, error) {
+// cancel drops a challenge and what it holds. The code that it returns is to be ended at
+// its provider: of many that cancel the same challenge one does, or whoever asks again
+// and again would use up what the provider lets all players ask.
+func (g *Gate) cancel(r *http.Request, who *caller, ch *challenge.Challenge, why audit.Name) (*challenge.Challenge, delivery.Running, error) {
 	if err := who.backend.Accounts.CloseChallenge(r.Context(), who.id, ch.ID, why, g.clientOf(r)); err != nil {
-		return nil, err
+		return nil, delivery.Running{}, err
 	}
 	g.observe(r, audit.Event{Name: why, Subject: string(who.id), Challenge: ch.ID})
-	return who.backend.Challenges.End(r.Context(), ch.ID, challenge.Cancelled)
+	ch, moved, err := who.backend.Challenges.End(r.Context(), ch.ID, challenge.Cancelled)
+	if err != nil || !moved || ch.PassedBy == policy.SMS {
+		return ch, delivery.Running{}, err
+	}
+	return ch, ch.Running(), nil
 }
 
 // shown is how a challenge page differs from its first showing.
@@ -404,8 +413,8 @@ func (g *Gate) showChallenge(w http.ResponseWriter, r *http.Request, who *caller
 	}
 	if ch.Accepts(policy.SMS) {
 		page.Phone, page.Sent, page.ResendAt = ch.Phone.Mask(), ch.Sent(), ch.ResendAt()
-		if ch.NotSent && s.problem == challengepages.ProblemNone && s.factor == policy.SMS {
-			page.Problem = challengepages.ProblemNotSent
+		if s.problem == challengepages.ProblemNone && s.factor == policy.SMS {
+			page.Problem = problemOf(&ch.Sending)
 		}
 	}
 	if until := a.NotBefore(s.factor, who.asker(ch.Rules[0])); page.Problem == challengepages.ProblemNone && now.Before(until) {

@@ -13,6 +13,7 @@ import (
 	"github.com/stepgate/stepgate/identity"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/challenge"
+	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/policy"
 )
 
@@ -25,12 +26,25 @@ type challengeJSON struct {
 	Factors      []policy.Factor `json:"factors"`
 	AttemptsLeft int             `json:"attempts_left"`
 	SingleUse    bool            `json:"single_use"`
-	// SentTo is the masked number that the SMS code went to.
+	// SentTo is the masked number that the SMS code went to, and SMS what is known of the
+	// last one that was asked for.
 	SentTo  string       `json:"sent_to,omitempty"`
+	SMS     smsJSON      `json:"sms,omitempty"`
 	Details []detailJSON `json:"details,omitempty"`
 	// RecoveryKey is the new recovery key, in the answer to the old one only.
 	RecoveryKey string `json:"recovery_key,omitempty"`
 }
+
+// smsJSON says what is known of an SMS. It never says why one was not sent: that would
+// tell what is known of a number (invariant I11).
+type smsJSON string
+
+// The words for an SMS.
+const (
+	smsSent        smsJSON = "sent"        // a provider has it, or may have
+	smsNotSent     smsJSON = "not-sent"    // no provider has it
+	smsUndelivered smsJSON = "undelivered" // it did not arrive: another one can be asked for at once
+)
 
 type detailJSON struct {
 	Label string `json:"label"`
@@ -48,10 +62,27 @@ func (g *Gate) challengeView(ch *challenge.Challenge, a *account.Account, lang c
 	if ch.Sent() {
 		v.SentTo = ch.Phone.Mask()
 	}
+	if v.State == challenge.Pending {
+		v.SMS = smsOf(&ch.Sending)
+	}
 	for _, d := range ch.Details {
 		v.Details = append(v.Details, detailJSON{Label: d.Label, Value: g.Pages.DetailValue(lang, challengepages.Detail(d))})
 	}
 	return v
+}
+
+// smsOf returns what is known of the last SMS; empty if none was asked for.
+func smsOf(s *delivery.Sending) smsJSON {
+	switch {
+	case s.Sends == 0:
+		return ""
+	case s.NotSent:
+		return smsNotSent
+	case s.Failed:
+		return smsUndelivered
+	default:
+		return smsSent
+	}
 }
 
 func (g *Gate) challengeURL(id string) string { return g.Prefix + "/challenges/" + id }
@@ -106,16 +137,19 @@ func (g *Gate) answerAPI(w http.ResponseWriter, r *http.Request, who *caller, ch
 		return g.ended(w, r, who, ch)
 	}
 	result, err := g.try(r, who, ch, answer{factor: in.Factor, code: in.Code, trust: in.TrustBrowser})
+	defer g.tell(w, r, who, result.Alerts...)
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
-	defer g.tell(w, r, who, result.Alerts...)
 	g.observeAnswer(r, who, ch, in.Factor, result.Verdict)
 	no := problem{Type: problemType + "wrong-code", Title: "The code is wrong", Status: http.StatusUnprocessableEntity}
 	switch result.Verdict {
 	case account.Right:
 		return g.passAPI(w, r, who, ch, in.Factor, result.Result)
 	case account.Wrong:
+		if result.over {
+			no.Type, no.Title = problemType+"code-expired", "The code is no longer valid; ask for a new one"
+		}
 	case account.Used:
 		no.Type, no.Title = problemType+"used-code", "The code was used before; wait for the next one"
 	case account.Unusable:

@@ -247,7 +247,7 @@ func (g *Gate) open(w http.ResponseWriter, r *http.Request, who *caller, ch *cha
 // endClosed moves a challenge that the account has closed. One that was never
 // written needs no moving.
 func (g *Gate) endClosed(ctx context.Context, b *Backend, id string) error {
-	_, err := b.Challenges.End(ctx, id, challenge.Replaced)
+	_, _, err := b.Challenges.End(ctx, id, challenge.Replaced)
 	if err != nil && !isNotFound(err) {
 		return err
 	}

@@ -109,10 +109,11 @@ func (g *Gate) serveChallenge(w http.ResponseWriter, r *http.Request, o own, id,
 	case action == "send":
 		return g.sendAPI(w, r, who, ch)
 	case action == "cancel":
-		if ch, err = g.cancel(r, who, ch, audit.ChallengeCancelled); err != nil {
+		ch, running, err := g.cancel(r, who, ch, audit.ChallengeCancelled)
+		if err != nil {
 			return g.unavailable(w, r, o, err)
 		}
-		defer g.endCodeLater(w, r, ch.Running())
+		defer g.endCodeLater(w, r, running)
 		return g.challengeState(w, r, who, ch)
 	default:
 		return g.notFound(w, r, o)

@@ -328,7 +328,7 @@ func (g *Gate) tampered(r *http.Request, who *caller, ch *challenge.Challenge) e
 	if err := who.backend.Accounts.CloseChallenge(r.Context(), who.id, ch.ID, audit.ChallengeTampered, account.Client{}); err != nil {
 		return err
 	}
-	_, err := who.backend.Challenges.End(r.Context(), ch.ID, challenge.Replaced)
+	_, _, err := who.backend.Challenges.End(r.Context(), ch.ID, challenge.Replaced)
 	return err
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/stepgate/stepgate/internal/challenge"
 	"github.com/stepgate/stepgate/internal/held"
 	"github.com/stepgate/stepgate/policy"
+	"github.com/stepgate/stepgate/sms"
 )
 
 // refusal is one way to say no: as a page to a player, as a problem (RFC 9457)
@@ -137,15 +138,20 @@ type unavailableError struct{ err error }
 func (e *unavailableError) Error() string { return e.err.Error() }
 func (e *unavailableError) Unwrap() error { return e.err }
 
-// unavailable answers a request whose state could not be read or written. It did
-// not go on, and nothing that it asked for has happened.
+// unavailable answers a request whose state could not be read or written, or whose code
+// its provider could not check. It did not go on, and nothing that it asked for has
+// happened.
 func (g *Gate) unavailable(w http.ResponseWriter, r *http.Request, o own, err error) error {
 	g.Failed(r, err)
-	return g.refuse(w, r, o, refusal{
+	no := refusal{
 		status: http.StatusServiceUnavailable, problem: "store-unavailable", title: "Step-up authentication is not available at the moment",
 		page:  g.outage(r, challengepages.OutcomeStoreDown),
 		event: audit.RequestUnavailable, reason: "store", retryAt: g.Now().Add(5 * time.Second),
-	})
+	}
+	if _, ok := errors.AsType[*sms.Error](err); ok {
+		no.problem, no.title, no.reason = "sms-unavailable", "The code could not be checked at the moment", "sms"
+	}
+	return g.refuse(w, r, o, no)
 }
 
 // refuseCrossSite answers a request that another site made the browser send.

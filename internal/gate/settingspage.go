@@ -153,7 +153,14 @@ func (g *Gate) showSMSSetup(w http.ResponseWriter, r *http.Request, who *caller,
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
-	return g.page(w, r, who.own, statusOf(problem), challengepages.SMSSetup{
+	if a.Setup != nil && a.Setup.ID == s.ID {
+		s = a.Setup // with what became of its SMS meanwhile
+	}
+	status := statusOf(problem)
+	if problem == challengepages.ProblemNone {
+		problem = problemOf(&s.Sending)
+	}
+	return g.page(w, r, who.own, status, challengepages.SMSSetup{
 		Base: g.base(), SetupID: s.ID, Phone: s.Phone.Mask(), Sent: s.Sent(), ResendAt: s.ResendAt(),
 		AttemptsLeft: account.AttemptsPerChallenge - s.Wrong, Problem: problem, Expires: s.Expires, Replaces: replaces(a, s),
 		Back: g.settingsURL(), Now: g.Now(),

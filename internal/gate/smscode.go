@@ -131,6 +131,12 @@ func (g *Gate) desk(_ *http.Request, b *Backend) courier.Desk {
 	return b.desk(func(e audit.Event) { g.observe(nil, e) }, func(err error) { g.Failed(nil, err) })
 }
 
+// checks reports whether a code is one that the configured provider can be asked about:
+// the operator may have changed providers since it was sent.
+func (g *Gate) checks(code delivery.Running) bool {
+	return code.Verification != "" && code.Provider == g.managed()
+}
+
 // askProvider settles what a player typed with the provider that made the code. The
 // attempt is spent before the provider is asked, which no transaction waits for. An
 // error says that the provider could not tell, or is the store's. over tells that the
@@ -152,7 +158,7 @@ func (g *Gate) askProvider(r *http.Request, who *caller, ch *challenge.Challenge
 // endCode ends a code at the provider that made it, if there is one. Failing to is told
 // to the operator only: nobody asks for the code any more, and it expires.
 func (g *Gate) endCode(r *http.Request, code delivery.Running) {
-	if code.Verification == "" || g.managed() != code.Provider {
+	if !g.checks(code) {
 		return
 	}
 	if err := g.SMS.Cancel(context.WithoutCancel(r.Context()), code.Verification); err != nil {
@@ -162,7 +168,7 @@ func (g *Gate) endCode(r *http.Request, code delivery.Running) {
 
 // endCodeLater is endCode once the answer has been written, so that nobody waits for it.
 func (g *Gate) endCodeLater(w http.ResponseWriter, r *http.Request, code delivery.Running) {
-	if code.Verification == "" {
+	if !g.checks(code) {
 		return
 	}
 	// Failing to flush means that the client is gone.
@@ -178,6 +184,19 @@ func (g *Gate) verified(r *http.Request, who *caller, to sms.Number, s *delivery
 	}
 	if err := g.SMS.Verified(context.WithoutCancel(r.Context()), g.desk(r, who.backend), s.Provider, to, s.LastSend); err != nil {
 		g.Failed(r, err)
+	}
+}
+
+// problemOf is what a page says of the last SMS where it has nothing else to say. Whether
+// a limit, a budget or a provider kept it from going out is not told (invariant I11).
+func problemOf(s *delivery.Sending) challengepages.Problem {
+	switch {
+	case s.NotSent:
+		return challengepages.ProblemNotSent
+	case s.Failed:
+		return challengepages.ProblemUndelivered
+	default:
+		return challengepages.ProblemNone
 	}
 }
 
