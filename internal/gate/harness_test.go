@@ -483,6 +483,7 @@ type problemJSON struct {
 		AttemptsLeft int                 `json:"attempts_left"`
 		SingleUse    bool                `json:"single_use"`
 		SentTo       string              `json:"sent_to"`
+		SMS          string              `json:"sms"`
 		Details      []map[string]string `json:"details"`
 		RecoveryKey  string              `json:"recovery_key"`
 	} `json:"challenge"`
