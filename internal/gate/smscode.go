@@ -119,8 +119,8 @@ func (g *Gate) sendSMS(r *http.Request, who *caller, e errand) (courier.Sent, er
 // site, and never what a Host header says. A browser fills the code in on that host.
 func (g *Gate) originHost(r *http.Request) string {
 	u, err := url.Parse(g.publicURL(r))
-	if err != nil {
-		return ""
+	if err != nil || u.Scheme != "https" {
+		return "" // this machine, which anybody can be
 	}
 	return u.Hostname()
 }
