@@ -82,6 +82,10 @@ type Parcel struct {
 	Replaced string
 	// Lane keeps what is counted in a trusted browser apart, and Address is the client's.
 	Lane, Address string
+	// Rank says which codes of a verifier it may end, and Waits whether the code of another
+	// purpose, a challenge, is still waited for.
+	Rank  Rank
+	Waits func(ctx context.Context, p Purpose) (bool, error)
 }
 
 // String keeps the message and where it comes from out of logs.
@@ -126,6 +130,11 @@ func (c *Courier) Send(ctx context.Context, d Desk, p Parcel) (Sent, error) {
 	a.tell(verdict, "")
 	if !verdict.OK() {
 		return Sent{Reason: string(verdict.Reason)}, nil
+	}
+	if c.Managed() {
+		if free, err := d.hold(ctx, p); err != nil || !free {
+			return Sent{Reason: "busy"}, err
+		}
 	}
 	m := p.Message
 	m.Ref, m.Attempt = d.ref(p.Purpose), p.Purpose.Send

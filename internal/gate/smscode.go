@@ -101,6 +101,7 @@ func (g *Gate) sendSMS(r *http.Request, who *caller, e errand) (courier.Sent, er
 	}
 	sent, err := g.SMS.Send(ctx, g.desk(r, who.backend), courier.Parcel{
 		Purpose: e.purpose, Message: m, Lane: lane, Address: g.ClientIP(r), Replaced: e.replaced.Verification,
+		Rank: rankOf(e.purpose, lane), Waits: func(ctx context.Context, p courier.Purpose) (bool, error) { return g.waits(ctx, who.backend, p) },
 	})
 	if err != nil {
 		return courier.Sent{}, err
@@ -113,6 +114,38 @@ func (g *Gate) sendSMS(r *http.Request, who *caller, e errand) (courier.Sent, er
 	}
 	g.observe(r, event)
 	return sent, nil
+}
+
+// rankOf returns which codes for a number a code may end at its provider.
+func rankOf(p courier.Purpose, lane string) courier.Rank {
+	switch {
+	case p.Challenge == "":
+		return courier.Setup
+	case lane == "":
+		return courier.Challenge
+	default:
+		return courier.Trusted
+	}
+}
+
+// waits reports whether the managed code of a challenge may still be typed in.
+func (g *Gate) waits(ctx context.Context, b *Backend, p courier.Purpose) (bool, error) {
+	ch, err := b.Challenges.Get(ctx, p.Challenge)
+	if isNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	now := g.Now()
+	if ch.State(now) != challenge.Pending || ch.Managed == "" || ch.NotSent || ch.CodeExpired(now) {
+		return false, nil
+	}
+	a, err := b.Accounts.Get(ctx, account.ID(p.Account))
+	if err != nil {
+		return false, err
+	}
+	return a.AttemptsLeft(ch.ID) > 0, nil
 }
 
 // originHost is the host to which a code is bound: that under which players reach the
