@@ -178,7 +178,7 @@ func (g *Gate) observeAnswer(r *http.Request, who *caller, ch *challenge.Challen
 	}
 }
 
-func (g *Gate) answerPage(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, given answer, next Next) error {
+func (g *Gate) answerPage(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, given answer, next Next) (failed error) {
 	f := given.factor
 	if ch.State(g.Now()) != challenge.Pending {
 		return g.again(w, r, who, ch, shown{})
@@ -187,7 +187,13 @@ func (g *Gate) answerPage(w http.ResponseWriter, r *http.Request, who *caller, c
 		return g.again(w, r, who, ch, shown{factor: f, problem: challengepages.ProblemEmptyCode})
 	}
 	result, err := g.try(r, who, ch, given)
-	defer g.tell(w, r, who, result.Alerts...)
+	defer func() {
+		answered := w
+		if failed != nil {
+			answered = nil // the server answers for a site that is down, after us
+		}
+		g.tell(answered, r, who, result.Alerts...)
+	}()
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
@@ -231,10 +237,9 @@ func (g *Gate) passPage(w http.ResponseWriter, r *http.Request, who *caller, ch 
 	if !moved {
 		return g.again(w, r, who, ch, shown{})
 	}
-	if f != policy.SMS {
-		defer g.endCodeLater(w, r, ch.Running())
-	}
 	if showKey {
+		// No other factor stands beside a phone.
+		defer g.endCodeLater(w, r, ch.Running())
 		return g.page(w, r, who.own, http.StatusOK, challengepages.RecoveryKey{
 			Key: result.RecoveryKey, Used: true, Held: ch.Held != nil, Action: g.target(r), Settings: g.settingsURL(), Now: g.Now(),
 			Hidden: []challengepages.Hidden{

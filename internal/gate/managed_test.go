@@ -3,6 +3,7 @@ package gate_test
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -310,20 +311,14 @@ func TestACancelledChallengeIsNotPassedByACodeUnderWay(t *testing.T) {
 	m.enrolSMS("budi")
 	b := m.browser("budi")
 	id := challengeID(t, text(t, b.withdraw("100000")))
-	code, hold, held := m.lastCode(), make(chan struct{}), make(chan struct{})
-	m.vonage.Behave(func(r vonagetest.Request) vonagetest.Behaviour {
-		if r.API != vonagetest.VerifyCheck {
-			return vonagetest.Behaviour{}
-		}
-		close(held)
-		return vonagetest.Behaviour{Hold: hold}
-	})
+	code := m.lastCode()
+	held, release := m.holdNext(vonagetest.VerifyCheck)
 	done := make(chan *http.Response, 1)
 	other := b.clone()
 	go func() { done <- other.answer(withdraw, id, "sms", code) }()
 	<-held
 	wantStatus(t, b.act(withdraw, id, challengepages.ActionCancel), http.StatusOK)
-	close(hold)
+	close(release)
 	wantStatus(t, <-done, http.StatusGone)
 	wantHits(t, m.world, 0)
 }
@@ -423,4 +418,66 @@ func TestACodeOfOurOwnIsStillGoodWhereAProviderMakesTheNext(t *testing.T) {
 	m.gate.SMS = verifier
 	wantStatus(t, b.answer(withdraw, id, "sms", own), http.StatusOK)
 	wantHits(t, m.world, 2)
+}
+
+// holdNext keeps back the answer to Vonage's next request of a kind until release is
+// closed; held is closed when it is there.
+func (m managed) holdNext(api vonagetest.API) (held, release chan struct{}) {
+	held, release = make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	m.vonage.Behave(func(r vonagetest.Request) (b vonagetest.Behaviour) {
+		if r.API == api {
+			once.Do(func() {
+				b.Hold = release
+				close(held)
+			})
+		}
+		return b
+	})
+	return held, release
+}
+
+// A code whose start nobody waits for any more by the time that Vonage answers is ended.
+func TestACodeThatIsStartedTooLateIsEnded(t *testing.T) {
+	t.Run("the challenge was cancelled", func(t *testing.T) {
+		m := newManaged(t)
+		m.enrolSMS("budi")
+		b := m.browser("budi")
+		id := challengeID(t, text(t, b.withdraw("100000")))
+		m.clock.add(30 * time.Second)
+		held, release := m.holdNext(vonagetest.Verify)
+		done := make(chan *http.Response, 1)
+		other := b.clone()
+		go func() { done <- other.act(withdraw, id, challengepages.ActionSend) }()
+		<-held
+		wantStatus(t, b.act(withdraw, id, challengepages.ActionCancel), http.StatusOK)
+		close(release)
+		wantStatus(t, <-done, http.StatusGone)
+		m.wants(2, 0, 2) // the one that was replaced, and this one
+		if m.running(m.started()[1].ID) {
+			t.Error("the code is still good at Vonage")
+		}
+	})
+	t.Run("another number took the place of the set-up", func(t *testing.T) {
+		m := newManaged(t)
+		secret, _ := m.enrolTOTP("sari")
+		b := m.browser("sari")
+		b.get("/account/security")
+		held, release := m.holdNext(vonagetest.Verify)
+		done := make(chan *http.Response, 1)
+		id := challengeID(t, text(t, b.post(security+"/sms", challengepages.FieldPhone, "+6281200001111")))
+		other, code := b.clone(), m.totp(secret)
+		go func() { done <- other.answer(security+"/sms", id, "totp", code) }()
+		<-held
+		m.clock.add(30 * time.Second)
+		setup := match(t, setupPattern, m.setUp(b, secret, secondNumber))
+		close(release)
+		<-done
+		m.wants(2, 0, 1)
+		if m.running(m.started()[0].ID) {
+			t.Error("the code of the number that was given up is still good at Vonage")
+		}
+		wantStatus(t, b.confirmSMS(setup, m.lastCode()), http.StatusSeeOther)
+		m.wantPhone("sari", secondNumber)
+	})
 }

@@ -122,23 +122,16 @@ func TestACodeUnderWayBindsNoOtherNumber(t *testing.T) {
 	b := m.browser("sari")
 	b.get("/account/security")
 	first := match(t, setupPattern, m.setUp(b, secret, "+6281200001111"))
-	code, hold, held := m.lastCode(), make(chan struct{}), make(chan struct{})
-	m.vonage.Behave(func(r vonagetest.Request) vonagetest.Behaviour {
-		if r.API != vonagetest.VerifyCheck {
-			return vonagetest.Behaviour{}
-		}
-		close(held)
-		return vonagetest.Behaviour{Hold: hold}
-	})
+	code := m.lastCode()
+	held, release := m.holdNext(vonagetest.VerifyCheck)
 	done := make(chan *http.Response, 1)
 	other := b.clone()
 	go func() { done <- other.confirmSMS(first, code) }()
 	<-held
 	second := match(t, setupPattern, m.setUp(b, secret, secondNumber))
-	close(hold)
+	close(release)
 	wantStatus(t, <-done, http.StatusSeeOther)
 	m.wantPhone("sari", "")
-	m.vonage.Behave(nil)
 	wantStatus(t, b.confirmSMS(second, m.lastCode()), http.StatusSeeOther)
 	m.wantPhone("sari", secondNumber)
 }

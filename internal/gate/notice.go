@@ -29,13 +29,15 @@ func (g *Gate) NoticeURL() string {
 // tell tells the player of what has just happened, on every channel but the one that
 // was used: the account's phones, the phone that the site knows, and whatever the
 // operator does with a notice (R18, R19, R62). It is called once the answer has been
-// written, so that nobody waits for it.
+// written to w, so that nobody waits for it; w is nil where none was written yet.
 func (g *Gate) tell(w http.ResponseWriter, r *http.Request, who *caller, alerts ...account.Alert) {
 	if len(alerts) == 0 {
 		return
 	}
-	// Failing to flush means that the client is gone.
-	_ = http.NewResponseController(w).Flush()
+	if w != nil {
+		// Failing to flush means that the client is gone.
+		_ = http.NewResponseController(w).Flush()
+	}
 	t := teller{
 		backend: who.backend, sms: g.SMS, pages: g.Pages, notify: g.Notify, desk: g.desk(r, who.backend),
 		observe: func(e audit.Event) { g.observe(r, e) }, failed: func(err error) { g.Failed(r, err) },

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
@@ -342,5 +343,31 @@ func TestInvariantI6TheLinkOfASecondChangeClosesTheFirstOut(t *testing.T) {
 	wantStatus(t, w.browser("").post(w.link("+6281298765432")), http.StatusOK)
 	if a := w.account("sari"); len(a.Usable([]policy.Factor{policy.TOTP}, account.Asker{})) > 0 || !a.Liftable() {
 		t.Error("the thief's authenticator lifts the freeze, or the owner's key does not")
+	}
+}
+
+// failingSite is a site that cannot be reached: the server answers for it once the gate
+// has returned the error.
+type failingSite struct{ next }
+
+func (f failingSite) Forward(http.ResponseWriter, *http.Request) error { return errDown }
+
+func (f failingSite) Release(w http.ResponseWriter, r *http.Request) error {
+	return f.w.gate.Serve(w, r, f)
+}
+
+func TestTellingThePlayerKeepsNoErrorOfTheSiteFromThem(t *testing.T) {
+	w := newWorld(t)
+	w.enrolSMS("budi")
+	b := w.browser("budi")
+	id := challengeID(t, text(t, b.withdraw("100000")))
+	r := b.request("POST", withdraw, formType, form(challengepages.FieldChallenge, id, challengepages.FieldAction, challengepages.ActionAnswer,
+		challengepages.FieldFactor, "sms", challengepages.FieldCode, w.phone.last(t).Code, challengepages.FieldTrust, "1"))
+	rec := httptest.NewRecorder()
+	if err := w.gate.Serve(rec, r, failingSite{next{w}}); !errors.Is(err, errDown) {
+		t.Fatalf("Serve = %v, want the site's error", err)
+	}
+	if rec.Flushed {
+		t.Error("an empty answer was sent before the server could say that the site is down")
 	}
 }
