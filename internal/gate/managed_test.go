@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -480,4 +481,39 @@ func TestACodeThatIsStartedTooLateIsEnded(t *testing.T) {
 		wantStatus(t, b.confirmSMS(setup, m.lastCode()), http.StatusSeeOther)
 		m.wantPhone("sari", secondNumber)
 	})
+}
+
+// The player has the answer before Vonage is asked to end a code, which may take its time.
+func TestNobodyWaitsForTheEndOfACode(t *testing.T) {
+	for name, end := range map[string]func(b *browser, id, recovery string) *http.Request{
+		"cancelled": func(b *browser, id, _ string) *http.Request {
+			return b.request("POST", withdraw, formType, form(challengepages.FieldChallenge, id, challengepages.FieldAction, challengepages.ActionCancel))
+		},
+		"by the API": func(b *browser, id, _ string) *http.Request {
+			return b.request("POST", "/.stepgate/challenges/"+id+"/cancel", "application/json", "{}")
+		},
+		"passed otherwise": func(b *browser, id, recovery string) *http.Request {
+			return b.request("POST", "/.stepgate/challenges/"+id, "application/json", answer("recovery_key", recovery))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newManaged(t)
+			recovery := m.enrolSMS("budi")
+			b := m.browser("budi")
+			id := challengeID(t, text(t, b.withdraw("100000")))
+			rec := httptest.NewRecorder()
+			answered := false
+			m.vonage.Behave(func(vonagetest.Request) vonagetest.Behaviour {
+				answered = rec.Flushed && rec.Body.Len() > 0
+				return vonagetest.Behaviour{}
+			})
+			if err := m.gate.Serve(rec, end(b, id, recovery), next{m.world}); err != nil {
+				t.Fatal(err)
+			}
+			m.wants(1, 0, 1)
+			if !answered {
+				t.Error("Vonage was asked before the player had an answer")
+			}
+		})
+	}
 }
