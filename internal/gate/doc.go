@@ -49,6 +49,11 @@
 // second request through; a crash after the second may lose the request, and the
 // page says that nothing is known of it.
 //
+// A code that a provider has made is asked of the provider between two updates of the
+// account (smscode.go): one spends the attempt, the other settles it. What providers say
+// of a message later comes to receipts.go; only that it failed has an effect, which is
+// that the player may ask for another one at once.
+//
 // # Settings
 //
 // The actions of the security page are rows of one table (settings.go), each with a
