@@ -60,6 +60,7 @@ var mayImport = []struct {
 	{"sms/*", []string{"sms"}, "a sender does not know what it sends"},
 	{"sms/failover", []string{"sms"}, "it knows senders by their contract, and no provider by name"},
 	{"sms/vonage/vonagetest", []string{"internal/gsm7"}, "a fake that shared code with the client would share its mistakes"},
+	{"internal/leaktest", nil, "it reads logs, whoever wrote them"},
 	{"internal/pgserver", nil, "it runs a database for tests and examples, and knows nothing of what is in it"},
 	{"internal/pgserver/pgtest", []string{"internal/pgserver"}, "it runs a database for tests"},
 	{"examples/casino", nil, "the site knows nothing of Stepgate"},

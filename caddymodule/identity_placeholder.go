@@ -38,7 +38,9 @@ type PlaceholderIdentity struct {
 	// The account's stable id. Required. A request for which it is empty or unknown
 	// counts as one of nobody who is logged in.
 	Subject string `json:"subject,omitempty"`
-	// The login name, e-mail address and phone number.
+	// The login name, e-mail address and phone number. A header of forward_auth's answer
+	// is in Caddy's log at level DEBUG, unless the log has a filter that deletes it, such
+	// as `headers>Remote-Phone delete`.
 	Login string `json:"login,omitempty"`
 	Email string `json:"email,omitempty"`
 	Phone string `json:"phone,omitempty"`

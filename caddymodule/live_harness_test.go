@@ -14,11 +14,14 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/stepgate/stepgate/internal/leaktest"
 )
 
 // The live tests run a real Caddy in this process, one after another: a process
 // has one configuration. They use a casino as the site, and let nothing of theirs
-// outside of a temporary folder.
+// outside of a temporary folder. Caddy logs all that it can, and at the end of each
+// test no secret may stand in that (invariant I8).
 
 // gateway is a running Caddy with the gate in front of a casino.
 type gateway struct {
@@ -29,6 +32,8 @@ type gateway struct {
 	// gets the listening socket.
 	address    string
 	descriptor string
+	// secrets are what must stand in no log.
+	secrets leaktest.Secrets
 }
 
 // start runs a gateway with a configuration made of the parts that differ between
@@ -46,11 +51,13 @@ func start(t *testing.T, c config) *gateway {
 	t.Setenv("XDG_CONFIG_HOME", filepath.Join(dir, "config"))
 	g := &gateway{t: t, dir: dir, site: newSite(t)}
 	g.listen()
+	g.keepSecret()
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
 			t.Errorf("Stop = %v", err)
 		}
 		storeDown.Store(false)
+		g.checkLogs()
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}
@@ -66,8 +73,12 @@ type config struct {
 	// log turns the access log on. With it Caddy counts the bytes of a body without
 	// a lock, and the race detector may say so of a body that goes on to the site.
 	log bool
+	// format is how the log is written, "json" if empty.
+	format string
 	// store is the name of the store, "bolt" if empty.
 	store string
+	// sms replaces what the sms block has.
+	sms string
 	// stepUp replaces the step_up block, site what follows it.
 	stepUp, site string
 	// brand is the site's name.
@@ -101,6 +112,16 @@ const ordinaryStepUp = `
 		}
 	}`
 
+const ordinarySMS = `
+			inbox` + ampleLimits
+
+// ampleLimits are so wide that no test reaches them.
+const ampleLimits = `
+			limit number 10000 per 1h
+			limit account 10000 per 1h
+			limit address 10000 per 1h
+			limit block 10000 per 1h`
+
 const ordinarySite = `
 	reverse_proxy {SITE}`
 
@@ -109,6 +130,12 @@ func (g *gateway) json(c config) []byte {
 	g.t.Helper()
 	if c.store == "" {
 		c.store = "bolt"
+	}
+	if c.format == "" {
+		c.format = "json"
+	}
+	if c.sms == "" {
+		c.sms = ordinarySMS
 	}
 	if c.stepUp == "" {
 		c.stepUp = ordinaryStepUp
@@ -131,7 +158,7 @@ func (g *gateway) json(c config) []byte {
 	metrics
 	log {
 		output file {DIR}/log.json
-		format json
+		format ` + c.format + `
 		level DEBUG
 	}
 	log audit {
@@ -144,12 +171,7 @@ func (g *gateway) json(c config) []byte {
 		brand "` + c.brand + `" {
 			languages en
 		}
-		sms {
-			inbox
-			limit number 10000 per 1h
-			limit account 10000 per 1h
-			limit address 10000 per 1h
-			limit block 10000 per 1h
+		sms {` + c.sms + `
 		}
 	}
 }

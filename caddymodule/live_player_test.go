@@ -58,6 +58,7 @@ func (g *gateway) login(name string) *player {
 	defer res.Body.Close()
 	p := g.visitor()
 	p.http.Jar.SetCookies(p.url(), res.Cookies())
+	g.hideAnswer(res, "")
 	if p.cookie(casino.SessionCookie) == "" {
 		g.t.Fatalf("logging in as %s gave no session", name)
 	}
@@ -118,12 +119,14 @@ func (p *player) send(method, target, kind, body string, header ...string) (answ
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
+	p.g.hideRequest(req, body)
 	res, err := p.http.Do(req)
 	if err != nil {
 		return answer{}, err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
+	p.g.hideAnswer(res, string(text))
 	return answer{p.g.t, res.StatusCode, res.Header, string(text)}, err
 }
 

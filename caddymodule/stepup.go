@@ -113,7 +113,7 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 		Prefix: h.Prefix, Settings: h.Settings, LoginPage: h.LoginPage, TrustedOrigins: h.TrustedOrigins,
 		PublicURL:      h.PublicURL,
 		FirstEnrolment: app.firstEnrolment, StrictTOTP: app.StrictTOTP, MaxBody: h.MaxBody,
-		ClientIP: clientIP, Original: originalURL, Observe: app.observe, Failed: app.failed,
+		ClientIP: clientIP, Original: originalURL, Observe: app.observe, Failed: app.failed, Unlogged: unlogged,
 	}
 	if app.SMS != nil {
 		config.Numbering = app.SMS.numbering()
@@ -232,6 +232,9 @@ func clientIP(r *http.Request) string {
 	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	return ip
 }
+
+// unlogged keeps a request out of the access log.
+func unlogged(r *http.Request) { caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true) }
 
 // originalURL returns the URL that the client asked for, if a handler before us has
 // rewritten it. It runs for every request and allocates nothing.

@@ -98,6 +98,9 @@ type Config struct {
 	// 503, or a player was not told of a change. The errors name what could not be asked,
 	// and no player. It must be quick.
 	Failed func(r *http.Request, err error)
+	// Unlogged is told of requests whose URL must stand in no access log. Default: nobody
+	// is told.
+	Unlogged func(r *http.Request)
 	// Now and Rand are the clock and the source of randomness. Default time.Now and
 	// crypto/rand.Reader.
 	Now  func() time.Time
@@ -245,6 +248,9 @@ func (c *Config) defaults() error {
 	}
 	if c.Failed == nil {
 		c.Failed = func(*http.Request, error) {}
+	}
+	if c.Unlogged == nil {
+		c.Unlogged = func(*http.Request) {}
 	}
 	return nil
 }

@@ -19,12 +19,20 @@ const receiptsPath = "/sms/receipts/"
 // maxReceipt is the longest body of a callback, in bytes.
 const maxReceipt = 64 << 10
 
+// reasonNoReceiver is why a callback is not taken that is for no provider: the address
+// that the provider was told has another name in it, or somebody tries names.
+const reasonNoReceiver = "no_receiver"
+
 // serveReceipt takes the callback of a provider. It needs no session, and nothing that it
 // says lets anybody in: that a message failed allows the player to ask for another one at
 // once, no more often than otherwise.
 func (g *Gate) serveReceipt(w http.ResponseWriter, r *http.Request, o own, rest string) error {
+	// Providers write the player's number into the query, and the token that vouches for
+	// them stands in the path (invariant I8). Events tell of whatever comes.
+	g.Unlogged(r)
 	name, path, _ := strings.Cut(rest, "/")
 	if g.SMS == nil || g.SMS.Receivers[name] == nil {
+		g.observe(r, audit.Event{Name: audit.SMSForged, Factor: string(policy.SMS), Reason: reasonNoReceiver})
 		return g.notFound(w, r, o)
 	}
 	if r.Method != http.MethodPost && r.Method != http.MethodGet {
