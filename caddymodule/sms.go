@@ -327,17 +327,22 @@ func (s *SMS) risky() []string {
 // fits reports whether SMS may be sent for the site of a handler that is being
 // provisioned, and whether its address fits into them.
 func (s *SMS) fits(ctx caddy.Context, publicURL string, pages *challengepages.Renderer) error {
+	// Without a public URL the host is known with each request only, and the line is left
+	// out where it does not fit.
+	public := ""
+	if u, err := url.Parse(publicURL); err == nil {
+		public = u.Hostname()
+	}
+	remote := public != "" && !isLoopback(public)
 	if s.prints {
+		// Behind a proxy on this machine the public URL alone tells of players.
 		server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-		if !ok || !isLocal(server) {
+		if !ok || !isLocal(server) || remote {
 			return errConsole
 		}
 	}
-	// Without a public URL the host is known with each request only, and the line is left
-	// out where it does not fit.
-	u, err := url.Parse(publicURL)
-	if err != nil || publicURL == "" || isLoopback(u.Hostname()) || !slices.ContainsFunc(s.numbering().CodeRegions(), s.bindsOrigin) {
+	if !remote || !slices.ContainsFunc(s.numbering().CodeRegions(), s.bindsOrigin) {
 		return nil
 	}
-	return pages.CheckHost(u.Hostname())
+	return pages.CheckHost(public)
 }
