@@ -4,6 +4,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -107,12 +108,20 @@ func (v *VonageSender) Provision(caddy.Context) error {
 	return nil
 }
 
+// readPrivateKey reads an application's key. Its errors leave the path out: a variable
+// may have the key itself in the place of its path.
 func readPrivateKey(path string) (*rsa.PrivateKey, error) {
 	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading private_key_file: %w", err)
+	if err == nil {
+		return vonage.ParsePrivateKey(text)
 	}
-	return vonage.ParsePrivateKey(text)
+	if strings.Contains(path, "-----BEGIN") {
+		return nil, errors.New("it is the key itself: write the key into a file, and here the path of that")
+	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	return nil, fmt.Errorf("%w: write the path of the private.key that Vonage's dashboard gave for the application", err)
 }
 
 // Open returns the sender, or the verifier of api verify.
@@ -149,7 +158,7 @@ func (v *VonageSender) open(replace func(value, example string) (string, error),
 	}
 	if path != "" {
 		if config.PrivateKey, err = key(path); err != nil {
-			return nil, nil, err
+			return nil, nil, fmt.Errorf("reading private_key_file: %w", err)
 		}
 	}
 	var sender sms.Sender

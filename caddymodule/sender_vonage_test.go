@@ -110,6 +110,8 @@ func TestVonageSendersThatCannotSendAreRefusedAtLoad(t *testing.T) {
 	t.Setenv("TEST_VONAGE_EMPTY", "")
 	t.Setenv("TEST_VONAGE_FROM", "+62 s3cr3t")
 	t.Setenv("TEST_VONAGE_TOKEN", "s3cr3t")
+	t.Setenv("TEST_VONAGE_KEY", "-----BEGIN PRIVATE KEY-----\ns3cr3t\n-----END PRIVATE KEY-----\n")
+	t.Setenv("TEST_VONAGE_KEY64", "s3cr3t/LS0tLS1CRUdJTg==")
 	t.Setenv("TEST_VONAGE_URL", "http://s3cr3t.example")
 	notKey := filepath.Join(t.TempDir(), "private.key")
 	if err := os.WriteFile(notKey, []byte("s3cr3t"), 0o600); err != nil {
@@ -122,7 +124,9 @@ func TestVonageSendersThatCannotSendAreRefusedAtLoad(t *testing.T) {
 		{"the other host of sms", `{"api":"sms",` + account + `,"from":"A","base_url":"https://a.example"}`, "write rest_url"},
 		{"the other host of messages", `{` + account + `,"from":"A","rest_url":"https://a.example"}`, "write base_url"},
 		{"a variable that is not set", `{"api_key":"abcd1234","api_secret":"{env.TEST_VONAGE_EMPTY}","from":"A"}`, "reading api_secret: evaluated placeholder {env.TEST_VONAGE_EMPTY} is empty"},
-		{"a key that is not there", `{"application_id":"` + vonageApplication + `","private_key_file":"/no/such/key","from":"A"}`, "reading private_key_file"},
+		{"a key that is not there", `{"application_id":"` + vonageApplication + `","private_key_file":"/no/such/key","from":"A"}`, "reading private_key_file: no such file or directory: write the path"},
+		{"a key in the place of its path", `{"application_id":"` + vonageApplication + `","private_key_file":"{env.TEST_VONAGE_KEY}","from":"A"}`, "private_key_file: it is the key itself: write the key into a file"},
+		{"a key in the place of its path, in base64", `{"application_id":"` + vonageApplication + `","private_key_file":"{env.TEST_VONAGE_KEY64}","from":"A"}`, "private_key_file: "},
 		{"a key that is none", `{"application_id":"` + vonageApplication + `","private_key_file":"` + notKey + `","from":"A"}`, "the private key is none of RSA"},
 		{"a sender in a variable", `{` + account + `,"from":"{env.TEST_VONAGE_FROM}"}`, "from is no sender"},
 		{"a token in a variable", `{"api":"sms",` + account + `,"from":"A","receipt_token":"{env.TEST_VONAGE_TOKEN}"}`, "receipt_token can be guessed"},

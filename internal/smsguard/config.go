@@ -94,7 +94,7 @@ func (c *Config) validateBudgets() error {
 		return fmt.Errorf("price %v: %w", c.Price, errMoney)
 	}
 	if len(c.Budgets) > 0 && c.Price == 0 {
-		return errors.New("a budget without the price of a message: write what one costs at the dearest provider, such as price 0.04")
+		return errors.New("a budget without the price of a message: write what one costs at the dearest provider, such as 0.04")
 	}
 	seen := map[time.Duration]bool{}
 	for _, b := range c.Budgets {
@@ -104,7 +104,7 @@ func (c *Config) validateBudgets() error {
 		case b.Window%time.Second != 0:
 			return fmt.Errorf("budget of %v per %v: want whole seconds", b.Max, b.Window)
 		case b.Max < c.Price:
-			return fmt.Errorf("budget of %v per %v: not one message at %v fits into it", b.Max, b.Window, c.Price)
+			return fmt.Errorf("budget of %v per %v: not one message at %v fits into it: write a larger one", b.Max, b.Window, c.Price)
 		case b.Max > MaxMoney:
 			return fmt.Errorf("budget of %v: %w", b.Max, errMoney)
 		case seen[b.Window]:
