@@ -60,6 +60,7 @@ func (d *demo) tab(script bool, language string) *tab {
 	limited, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	d.t.Cleanup(cancel)
 	b := &tab{d.t, d, limited}
+	d.t.Cleanup(b.hideCookies)
 	b.run(chromedp.EmulateViewport(390, 844))
 	return b
 }
@@ -343,6 +344,7 @@ func (b *tab) keepKey() string {
 	}
 	b.run(chromedp.Click(chromedp.CSS(`input[type="checkbox"][required]`)))
 	b.press(`main form button.go`)
+	b.d.secrets.Add("a recovery key", m[1])
 	return m[1]
 }
 

@@ -72,6 +72,7 @@ func (c *client) try(method, path, kind string, body []byte, header ...string) (
 		return answer{}, err
 	}
 	defer res.Body.Close()
+	c.d.hideCookies(res.Cookies())
 	var b bytes.Buffer
 	if _, err := b.ReadFrom(res.Body); err != nil {
 		return answer{}, err

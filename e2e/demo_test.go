@@ -19,6 +19,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"github.com/stepgate/stepgate/examples/casino"
+	"github.com/stepgate/stepgate/internal/leaktest"
 )
 
 // binary is the stepgate command, built once for all tests.
@@ -54,9 +55,14 @@ type demo struct {
 	// state is the folder that the gateway keeps its state in.
 	state string
 	cmd   *exec.Cmd
-	mu    sync.Mutex
+	mu    sync.Mutex // guards out
 	out   strings.Builder
 	done  chan struct{}
+	// phone says that the process has a page with what went to the phones.
+	phone bool
+	// secrets are what the process must print and log nowhere, but where it is there for
+	// that: among the messages to the phones.
+	secrets leaktest.Secrets
 }
 
 // demoCrowd is how many players the site has beside those whom the demo names.
@@ -68,9 +74,10 @@ func startDemo(t *testing.T) *demo {
 	site := casino.New(casino.Options{Crowd: demoCrowd})
 	back := httptest.NewServer(site)
 	t.Cleanup(back.Close)
-	d := &demo{t: t, site: site, back: back, state: t.TempDir()}
+	d := &demo{t: t, site: site, back: back, state: t.TempDir(), phone: true}
+	d.keepSecret()
 	d.start("localhost:0")
-	t.Cleanup(d.stop)
+	t.Cleanup(func() { d.stop(); d.checkOutput() })
 	return d
 }
 
@@ -79,7 +86,25 @@ var ready = regexp.MustCompile(`Demo ready at (http://\S+)`)
 // start runs the binary and waits until it says that it is ready.
 func (d *demo) start(listen string) {
 	d.t.Helper()
-	cmd := exec.Command(binary, "demo", "--listen", listen, "--site", d.back.URL, "--state-dir", d.state)
+	found := make(chan string, 1)
+	d.launch(exec.Command(binary, "demo", "--listen", listen, "--site", d.back.URL, "--state-dir", d.state), func(line string) {
+		if m := ready.FindStringSubmatch(line); m != nil {
+			found <- m[1]
+		}
+	})
+	select {
+	case d.url = <-found:
+	case <-d.done:
+		d.t.Fatalf("the demo ended before it was ready:\n%s", d.output())
+	case <-time.After(60 * time.Second):
+		d.t.Fatalf("the demo is not ready:\n%s", d.output())
+	}
+}
+
+// launch starts a process and keeps what it prints. Each line of its standard output is
+// shown to seen.
+func (d *demo) launch(cmd *exec.Cmd, seen func(line string)) {
+	d.t.Helper()
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
 		d.t.Fatal(err)
@@ -89,25 +114,15 @@ func (d *demo) start(listen string) {
 		d.t.Fatal(err)
 	}
 	d.cmd, d.done = cmd, make(chan struct{})
-	found := make(chan string, 1)
 	go func() {
 		defer close(d.done)
 		lines := bufio.NewScanner(pipe)
 		for lines.Scan() {
 			fmt.Fprintln(d, lines.Text())
-			if m := ready.FindStringSubmatch(lines.Text()); m != nil {
-				found <- m[1]
-			}
+			seen(lines.Text())
 		}
 		_ = cmd.Wait()
 	}()
-	select {
-	case d.url = <-found:
-	case <-d.done:
-		d.t.Fatalf("the demo ended before it was ready:\n%s", d.output())
-	case <-time.After(60 * time.Second):
-		d.t.Fatalf("the demo is not ready:\n%s", d.output())
-	}
 }
 
 // Write keeps what the process prints.
@@ -134,6 +149,9 @@ func (d *demo) kill() {
 
 // stop ends the process as Ctrl-C does.
 func (d *demo) stop() {
+	if d.phone {
+		_, _ = d.tryMessages() // a process that is gone has none
+	}
 	_ = d.cmd.Process.Signal(syscall.SIGINT)
 	select {
 	case <-d.done:
@@ -178,7 +196,13 @@ func (d *demo) tryMessages() ([]message, error) {
 	}
 	defer res.Body.Close()
 	var all []message
-	return all, json.NewDecoder(res.Body).Decode(&all)
+	err = json.NewDecoder(res.Body).Decode(&all)
+	for _, m := range all {
+		d.secrets.AddNumber("a number", m.To)
+		d.secrets.AddCode("a code", m.Code)
+		d.secrets.Add("the text of an SMS", m.Text)
+	}
+	return all, err
 }
 
 // code returns the code of the newest message.
