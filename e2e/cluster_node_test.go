@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stepgate/stepgate/internal/leaktest"
 )
 
 // node is one gateway of a cluster.
@@ -100,8 +102,23 @@ func (c *cluster) newNode(name, rings string) *node {
 	n := &node{c: c, name: name, rings: rings, proxy: startProxy(c.t, c.db.Address())}
 	n.config = filepath.Join(c.t.TempDir(), "Caddyfile")
 	n.move()
-	c.t.Cleanup(n.stop)
+	c.t.Cleanup(func() { n.stop(); n.checkOutput() })
 	return n
+}
+
+// checkOutput fails the test if a gateway has printed a number or a code beside the
+// messages that it is there to print (invariant I8).
+func (n *node) checkOutput() {
+	var secrets leaktest.Secrets
+	for _, number := range []string{"+6281234567890", "+6281298765432", "+628111222333"} {
+		secrets.AddNumber("a player's number", number)
+	}
+	n.c.phones.mu.Lock()
+	for _, code := range n.c.phones.codes {
+		secrets.AddCode("a code", code)
+	}
+	n.c.phones.mu.Unlock()
+	secrets.Check(n.c.t, "what "+n.name+" prints", n.output())
 }
 
 // move gives the gateway a free port.

@@ -87,7 +87,9 @@ var ready = regexp.MustCompile(`Demo ready at (http://\S+)`)
 func (d *demo) start(listen string) {
 	d.t.Helper()
 	found := make(chan string, 1)
-	d.launch(exec.Command(binary, "demo", "--listen", listen, "--site", d.back.URL, "--state-dir", d.state), func(line string) {
+	cmd := exec.Command(binary, "demo", "--listen", listen, "--site", d.back.URL, "--state-dir", d.state)
+	cmd.Env = append(os.Environ(), "STEPGATE_DEMO_LOG=DEBUG")
+	d.launch(cmd, func(line string) {
 		if m := ready.FindStringSubmatch(line); m != nil {
 			found <- m[1]
 		}

@@ -80,24 +80,23 @@ func (s *Secrets) Find(line string) map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := map[string]string{}
-	for _, text := range readings(line) {
-		for secret, what := range s.texts {
-			if strings.Contains(text, secret) {
-				found[secret] = what
-			}
+	text := strings.Join(readings(line), "\n")
+	for secret, what := range s.texts {
+		if strings.Contains(text, secret) {
+			found[secret] = what
 		}
-		for _, w := range word.FindAllString(text, -1) {
-			w = strings.Trim(w, ".-_")
-			if what, ok := s.codes[w]; ok {
-				found[w] = what
-			}
+	}
+	for _, w := range word.FindAllString(text, -1) {
+		w = strings.Trim(w, ".-_")
+		if what, ok := s.codes[w]; ok {
+			found[w] = what
 		}
-		for _, written := range grouped.FindAllString(text, -1) {
-			digits := notDigit.ReplaceAllString(written, "")
-			for number, what := range s.numbers {
-				if strings.Contains(digits, number) {
-					found[written] = what
-				}
+	}
+	for _, written := range grouped.FindAllString(text, -1) {
+		digits := notDigit.ReplaceAllString(written, "")
+		for number, what := range s.numbers {
+			if strings.Contains(digits, number) {
+				found[written] = what
 			}
 		}
 	}
