@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/sms"
@@ -61,5 +60,5 @@ func (d Desk) hold(ctx context.Context, p Parcel) (bool, error) {
 
 func (d Desk) holderID(to sms.Number) string {
 	sum := d.Ring.MAC(seal.Counter, "sms holder", to.E164())
-	return strings.ToLower(refAlphabet.EncodeToString(sum[:]))
+	return letters.EncodeToString(sum[:])
 }
