@@ -121,9 +121,10 @@ func (e *Error) Error() string { return "sending sms: " + e.Class.String() + ": 
 func (e *Error) Unwrap() error { return e.Err }
 
 // ClassOf returns the class of an error that a Sender returned; an error of any
-// other type counts as Unknown.
+// other type, or of a class that is none of these, counts as Unknown: who invents one
+// may have sent the message.
 func ClassOf(err error) Class {
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, ok := errors.AsType[*Error](err); ok && e.Class >= Unknown && e.Class <= Policy {
 		return e.Class
 	}
 	return Unknown

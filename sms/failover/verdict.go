@@ -25,12 +25,9 @@ type verdict struct {
 
 // add adds an attempt that failed.
 func (v *verdict) add(provider string, err error) {
-	class, cause := sms.Unknown, err
+	class, cause := sms.ClassOf(err), err
 	if e, ok := errors.AsType[*sms.Error](err); ok {
-		class, cause = e.Class, e.Err
-	}
-	if !slices.Contains(weights, class) {
-		class = sms.Unknown // a sender's own invention
+		cause = e.Err
 	}
 	v.attempts++
 	v.ended = class == sms.BadNumber || class == sms.Policy
