@@ -32,7 +32,7 @@ func (c callbacks) RoundTrip(r *http.Request) (*http.Response, error) {
 	in := httptest.NewRequest(r.Method, r.URL.RequestURI(), r.Body)
 	in.Host, in.Header = r.URL.Host, r.Header.Clone()
 	rec := httptest.NewRecorder()
-	if err := c.w.gate.Serve(rec, in, next{c.w}); err != nil {
+	if err := c.w.gate.Serve(rec, in, next(c)); err != nil {
 		return nil, err
 	}
 	return rec.Result(), nil
