@@ -132,8 +132,12 @@ func (c *Courier) Send(ctx context.Context, d Desk, p Parcel) (Sent, error) {
 		return Sent{Reason: string(verdict.Reason)}, nil
 	}
 	if c.Managed() {
-		if free, err := d.hold(ctx, p); err != nil || !free {
-			return Sent{Reason: "busy"}, err
+		free, err := d.hold(ctx, p)
+		if err != nil {
+			return Sent{}, err
+		}
+		if !free {
+			return Sent{Reason: "busy"}, nil
 		}
 	}
 	m := p.Message

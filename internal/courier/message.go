@@ -132,7 +132,7 @@ func (c *Courier) Report(ctx context.Context, d Desk, provider string, r sms.Rep
 		return m.Purpose, false, nil
 	}
 	if err := d.avoid(ctx, m.To, provider); err != nil {
-		d.Failed(err) // a matter of preference, and no reason to leave the player waiting
+		return Purpose{}, false, err
 	}
 	return m.Purpose, true, nil
 }

@@ -36,7 +36,7 @@ func TestValidateSaysWhatToWriteInstead(t *testing.T) {
 		{"prefix of nothing", smsguard.Config{Denied: []string{"+"}}, "with +"},
 		{"prefix with a space", smsguard.Config{Denied: []string{"+62 868"}}, "digits only"},
 		{"prefix as dialled at home", smsguard.Config{Denied: []string{"+0868"}}, "country code"},
-		{"budget without price", smsguard.Config{Budgets: budget(1, time.Hour)}, "price 0.04"},
+		{"budget without price", smsguard.Config{Budgets: budget(1, time.Hour)}, "such as 0.04"},
 		{"budget below the price", smsguard.Config{Price: 2, Budgets: budget(1, time.Hour)}, "not one message"},
 		{"budget beyond all money", smsguard.Config{Price: 2, Budgets: budget(smsguard.MaxMoney+1, time.Hour)}, "at most"},
 		{"budget per second", smsguard.Config{Price: 1, Budgets: budget(1, time.Second)}, "per 1m"},
