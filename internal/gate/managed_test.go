@@ -394,6 +394,21 @@ func TestAManagedCodeOutlivesItsProviderAsAWrongOne(t *testing.T) {
 	}
 }
 
+// An operator who takes SMS away leaves pages behind that still offer one.
+func TestWhereNoSMSIsSentAnyMoreThePageSaysSo(t *testing.T) {
+	w := newWorld(t)
+	w.enrolSMS("budi")
+	secret, _ := w.enrolTOTP("sari")
+	b, other := w.browser("budi"), w.browser("sari")
+	id := challengeID(t, text(t, b.withdraw("100000")))
+	other.get("/account/security")
+	setup := match(t, setupPattern, text(t, other.settle("/sms", "totp", w.totp(secret), challengepages.FieldPhone, secondNumber)))
+	w.gate.SMS = nil
+	w.clock.add(30 * time.Second)
+	says(t, text(t, b.act(withdraw, id, challengepages.ActionSend)), saysNotSent)
+	says(t, text(t, other.post(security+"/sms/send", challengepages.FieldSetup, setup)), saysNotSent)
+}
+
 // And the other way round: a code of our own is still one of our own.
 func TestACodeOfOurOwnIsStillGoodWhereAProviderMakesTheNext(t *testing.T) {
 	m := newManaged(t)
