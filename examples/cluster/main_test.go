@@ -5,6 +5,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base32"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -116,7 +118,7 @@ func (v *visitor) withdraw(s *terminal, amount int, between func()) {
 	if err := json.Unmarshal([]byte(text), &p); err != nil || status != http.StatusUnauthorized {
 		v.t.Fatalf("a withdrawal is answered %d, want 401 with a challenge: %s\n%s", status, text, s.read())
 	}
-	code := s.await(from, `(?s)[^0-9.]([0-9]{6})[^0-9].*ref `+p.Challenge.ID)[1]
+	code := s.await(from, `(?s)[^0-9.]([0-9]{6})[^0-9].*ref `+refOf(p.Challenge.ID))[1]
 	between()
 	answer := fmt.Sprintf(`{"factor":"sms","code":%q}`, code)
 	status, text = v.post(p.Challenge.URL, jsonType, answer)
@@ -131,6 +133,12 @@ func (v *visitor) withdraw(s *terminal, amount int, between func()) {
 	if status, text := v.post(path, jsonType, body, "Step-Up-Challenge", p.Challenge.ID); status != http.StatusCreated {
 		v.t.Fatalf("the approved withdrawal is answered %d: %s", status, text)
 	}
+}
+
+// refOf is the reference of the first message of a challenge.
+func refOf(challenge string) string {
+	sum := sha256.Sum256([]byte("stepgate sms " + challenge + "//1"))
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10]))
 }
 
 // openFolder returns a temporary folder that PostgreSQL's own user gets through to,

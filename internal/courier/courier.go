@@ -141,7 +141,7 @@ func (c *Courier) Send(ctx context.Context, d Desk, p Parcel) (Sent, error) {
 		}
 	}
 	m := p.Message
-	m.Ref, m.Attempt = d.ref(p.Purpose), p.Purpose.Send
+	m.Ref, m.Attempt = ref(p.Purpose), p.Purpose.Send
 	if err := c.keep(ctx, d, m.Ref, p.Purpose, m.To); err != nil {
 		return Sent{}, err
 	}
