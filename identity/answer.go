@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,9 +30,6 @@ type fields struct {
 type path []string
 
 func newFields(c UpstreamConfig) (fields, error) {
-	if c.Subject == "" {
-		return fields{}, errors.New("identity upstream: want the place of the subject in the site's answer, such as id")
-	}
 	var f fields
 	for _, p := range []struct {
 		name, text string
@@ -48,9 +46,9 @@ func newFields(c UpstreamConfig) (fields, error) {
 	return f, nil
 }
 
-// read returns the identity in an answer. It returns ErrAnonymous if there is no
-// subject, and another error if the answer could be read in more than one way.
-func (f fields) read(body []byte) (Identity, error) {
+func (fields) accept() string { return "application/json" }
+
+func (f fields) read(_ http.Header, body []byte) (Identity, error) {
 	// The decoder replaces invalid bytes, which would make one subject of two.
 	if !utf8.Valid(body) {
 		return Identity{}, errors.New("its answer is not UTF-8")
@@ -69,14 +67,21 @@ func (f fields) read(body []byte) (Identity, error) {
 	if _, err := a.dec.Token(); err != io.EOF {
 		return Identity{}, errNotJSON
 	}
-	subject := a.wanted[0].text
-	if strings.TrimSpace(subject) == "" || subject == "0" {
-		return Identity{}, ErrAnonymous
+	return named(Identity{Subject: a.wanted[0].text, Login: a.wanted[1].text, Email: a.wanted[2].text, Phone: a.wanted[3].text})
+}
+
+// named returns an identity, or errNoSubject if its subject is one that all visitors
+// of a site share, which must not be enrolled.
+func named(id Identity) (Identity, error) {
+	if strings.TrimSpace(id.Subject) == "" || id.Subject == "0" {
+		return Identity{}, errNoSubject
 	}
-	return Identity{Subject: subject, Login: a.wanted[1].text, Email: a.wanted[2].text, Phone: a.wanted[3].text}, nil
+	return id, nil
 }
 
 var (
+	errNoSubject = errors.New("its answer names no subject; if it answers visitors so, describe them with: anonymous missing")
+
 	errNotJSON = errors.New("its answer is not JSON")
 	errTwice   = errors.New("its answer has a key twice")
 )

@@ -24,7 +24,7 @@ func TestUpstreamFindsFieldsBelowTheTop(t *testing.T) {
 		`{"data":[{},{"user":{"id":1,"id":2}}]}`,
 		`{"data":[{},{"user":{"id":1,"names":{},"names":{}}}]}`,
 	} {
-		if id, err := u.fields.read([]byte(body)); !errors.Is(err, errTwice) {
+		if id, err := u.places.read(nil, []byte(body)); !errors.Is(err, errTwice) {
 			t.Errorf("read(%s) = %q, %v, want errTwice", body, id.Subject, err)
 		}
 	}
@@ -51,7 +51,7 @@ func FuzzAnswer(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		id, err := fields.read(body)
+		id, err := fields.read(nil, body)
 		if err != nil {
 			if id != (Identity{}) {
 				t.Fatalf("read(%q) gives an identity with %v", body, err)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -59,10 +60,14 @@ type Cached struct {
 	// process can compute keys.
 	secret [sha256.Size]byte
 
-	mu      sync.Mutex // guards entries, order and flights
+	mu      sync.Mutex // guards what follows
 	entries map[cacheKey]*list.Element
 	order   *list.List // of *entry, the oldest question first
-	flights map[cacheKey]*flight
+	// flights are the questions that are under way, the latest last. Several about one
+	// credential are while it is unsettled.
+	flights map[cacheKey][]*flight
+	// unsettled counts the requests under way that may change whose a credential is.
+	unsettled map[cacheKey]int
 }
 
 // cacheKey is a keyed digest of a credential, so that memory holds no sessions.
@@ -101,7 +106,8 @@ func Cache(src Source, o CacheOptions) *Cached {
 		now:           o.Now,
 		entries:       make(map[cacheKey]*list.Element),
 		order:         list.New(),
-		flights:       make(map[cacheKey]*flight),
+		flights:       make(map[cacheKey][]*flight),
+		unsettled:     make(map[cacheKey]int),
 	}
 	if c.ttl <= 0 {
 		c.ttl = DefaultTTL
@@ -130,8 +136,18 @@ func (c *Cached) Identify(ctx context.Context, r *http.Request, cred Credential)
 	return id, err
 }
 
-// Recall is Identify, with the memo that lasts as long as the answer does.
+// Recall is Identify, with the memo that lasts as long as the answer does. Of several
+// credentials each is asked about, and remembered, by itself; the memo is that of the
+// one that speaks for the player.
 func (c *Cached) Recall(ctx context.Context, r *http.Request, cred Credential) (Identity, *Memo, error) {
+	if cred.beside == nil {
+		return c.recall(ctx, r, cred)
+	}
+	return agree(cred, func(one Credential) (Identity, *Memo, error) { return c.recall(ctx, r, one) })
+}
+
+// recall is Recall for one credential.
+func (c *Cached) recall(ctx context.Context, r *http.Request, cred Credential) (Identity, *Memo, error) {
 	key := c.key(cred)
 	for {
 		c.mu.Lock()
@@ -139,7 +155,7 @@ func (c *Cached) Recall(ctx context.Context, r *http.Request, cred Credential) (
 			c.mu.Unlock()
 			return e.id, e.memo, nil
 		}
-		f := c.flights[key]
+		f := c.joinable(key)
 		if f == nil {
 			f = c.ask(key, r, cred)
 		}
@@ -167,14 +183,56 @@ func (c *Cached) Forget(cred Credential) {
 	if s, ok := c.source.(Forgetter); ok {
 		s.Forget(cred)
 	}
-	key := c.key(cred)
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	for one := range cred.All() {
+		key := c.key(one)
+		c.mu.Lock()
+		c.forget(key)
+		c.mu.Unlock()
+	}
+}
+
+// forget drops what is remembered and being asked under a key. Callers hold mu.
+func (c *Cached) forget(key cacheKey) {
 	if e := c.entries[key]; e != nil {
 		c.drop(e)
 	}
-	if f := c.flights[key]; f != nil {
-		c.abandon(f)
+	c.abandon(key)
+}
+
+// Unsettle forgets what is known of a credential, and remembers nothing about it
+// until the request is over that may change whose it is.
+//
+// Forgetting before and after that request would not do. A question that is asked
+// while the site thinks, and answered before it has changed the session, would be
+// remembered after the change for as long as the client takes to read the answer
+// to its login, which is as long as it likes.
+func (c *Cached) Unsettle(cred Credential) (settled func()) {
+	var behind func()
+	if s, ok := c.source.(Forgetter); ok {
+		behind = s.Unsettle(cred)
+	}
+	keys := make([]cacheKey, 0, 1)
+	for one := range cred.All() {
+		keys = append(keys, c.key(one))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, key := range keys {
+		c.unsettled[key]++
+		c.forget(key)
+	}
+	return func() {
+		if behind != nil {
+			behind()
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, key := range keys {
+			if c.unsettled[key]--; c.unsettled[key] == 0 {
+				delete(c.unsettled, key)
+			}
+			c.forget(key)
+		}
 	}
 }
 
@@ -187,17 +245,43 @@ func (c *Cached) ForgetAll() {
 	defer c.mu.Unlock()
 	clear(c.entries)
 	c.order.Init()
-	for _, f := range c.flights {
-		c.abandon(f)
+	for key := range c.flights {
+		c.abandon(key)
 	}
 }
 
-// abandon ends a question whose answer may be out of date. Callers hold mu.
-func (c *Cached) abandon(f *flight) {
-	f.forgotten = true
-	close(f.done)
-	f.cancel()
-	delete(c.flights, f.key)
+// abandon ends the questions whose answers may be out of date. Callers hold mu.
+func (c *Cached) abandon(key cacheKey) {
+	for _, f := range c.flights[key] {
+		f.forgotten = true
+		close(f.done)
+		f.cancel()
+	}
+	delete(c.flights, key)
+}
+
+// joinable returns the question under way whose answer a new caller may have, or nil.
+// While a credential is unsettled that is none: the site may have changed its mind
+// since the question left. Callers hold mu.
+func (c *Cached) joinable(key cacheKey) *flight {
+	if f := c.flights[key]; len(f) > 0 && c.unsettled[key] == 0 {
+		return f[0]
+	}
+	return nil
+}
+
+// end takes a question off those under way. It reports false if it was none of them.
+// Callers hold mu.
+func (c *Cached) end(f *flight) bool {
+	others := slices.DeleteFunc(c.flights[f.key], func(o *flight) bool { return o == f })
+	if len(others) == len(c.flights[f.key]) {
+		return false
+	}
+	c.flights[f.key] = others
+	if len(others) == 0 {
+		delete(c.flights, f.key)
+	}
+	return true
 }
 
 // lookup returns the live answer under a key, or nil. Callers hold mu; an entry
@@ -218,7 +302,7 @@ func (c *Cached) ask(key cacheKey, r *http.Request, cred Credential) *flight {
 	r = r.Clone(ctx)
 	r.Body = http.NoBody
 	f := &flight{key: key, asked: c.now(), cancel: cancel, memo: new(Memo), done: make(chan struct{})}
-	c.flights[key] = f
+	c.flights[key] = append(c.flights[key], f)
 	go func() {
 		defer cancel()
 		id, err := identify(ctx, c.source, r, cred)
@@ -242,13 +326,12 @@ func identify(ctx context.Context, src Source, r *http.Request, cred Credential)
 func (c *Cached) land(f *flight, id Identity, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.flights[f.key] != f {
+	if !c.end(f) {
 		return // forgotten, or everybody left
 	}
 	f.id, f.err = id, err
 	close(f.done)
-	delete(c.flights, f.key)
-	if err == nil {
+	if err == nil && c.unsettled[f.key] == 0 {
 		c.remember(&entry{key: f.key, id: id, memo: f.memo, expires: f.asked.Add(c.ttl)})
 	}
 }
@@ -259,9 +342,8 @@ func (c *Cached) leave(f *flight) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f.waiting--
-	if f.waiting == 0 && c.flights[f.key] == f {
+	if f.waiting == 0 && c.end(f) {
 		f.cancel()
-		delete(c.flights, f.key)
 	}
 }
 

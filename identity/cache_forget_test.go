@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -160,12 +161,19 @@ type forgetfulSite struct {
 func (s *forgetfulSite) Forget(c Credential) { s.forgotten = append(s.forgotten, c) }
 func (s *forgetfulSite) ForgetAll()          { s.all++ }
 
+func (s *forgetfulSite) Unsettle(c Credential) func() {
+	s.Forget(c)
+	return func() { s.Forget(c) }
+}
+
 func TestForgetReachesTheSourceBehind(t *testing.T) {
 	s := &forgetfulSite{site: newSite(echo)}
 	c := Cache(s, CacheOptions{})
 	c.Forget(cookie("a"))
 	c.ForgetAll()
-	if len(s.forgotten) != 1 || s.forgotten[0] != cookie("a") || s.all != 1 {
+	settled := c.Unsettle(cookie("b"))
+	settled()
+	if !slices.Equal(s.forgotten, []Credential{cookie("a"), cookie("b"), cookie("b")}) || s.all != 1 {
 		t.Errorf("the source was told to forget %v, and all %d times", s.forgotten, s.all)
 	}
 }

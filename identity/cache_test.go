@@ -16,16 +16,14 @@ import (
 
 // site is a source that answers as the test tells it to.
 type site struct {
-	credentials
+	Finder
 	asked  atomic.Int64
 	answer func(ctx context.Context, r *http.Request, c Credential) (Identity, error)
 }
 
 func newSite(answer func(ctx context.Context, r *http.Request, c Credential) (Identity, error)) *site {
-	return &site{credentials: credentials{cookie: "casino_session"}, answer: answer}
+	return &site{Finder: both, answer: answer}
 }
-
-func (s *site) Credential(r *http.Request) (Credential, error) { return s.find(r.Header) }
 
 func (s *site) Identify(ctx context.Context, r *http.Request, c Credential) (Identity, error) {
 	s.asked.Add(1)
@@ -125,8 +123,9 @@ func TestCacheNeverGivesOneCredentialTheAnswerOfAnother(t *testing.T) {
 	})
 	c := Cache(s, CacheOptions{})
 	creds := []Credential{
-		{Cookie, "ab", "c"}, {Cookie, "a", "bc"}, {Cookie, "", "abc"}, {Cookie, "abc", ""}, {Bearer, "ab", "c"}, {Header, "ab", "c"},
-		{Cookie, "ab", strings.Repeat("c", 5000)}, {Cookie, "ab", strings.Repeat("c", 5001)},
+		{Kind: Cookie, Name: "ab", Value: "c"}, {Kind: Cookie, Name: "a", Value: "bc"}, {Kind: Cookie, Value: "abc"}, {Kind: Cookie, Name: "abc"},
+		{Kind: Bearer, Name: "ab", Value: "c"}, {Kind: Header, Name: "ab", Value: "c"},
+		{Kind: Cookie, Name: "ab", Value: strings.Repeat("c", 5000)}, {Kind: Cookie, Name: "ab", Value: strings.Repeat("c", 5001)},
 	}
 	for range 2 {
 		for _, cred := range creds {

@@ -1,11 +1,26 @@
 package identity
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
+	"net/textproto"
+	"slices"
 	"strings"
 )
 
-// credentials says where a site looks for its session.
+// Session says where in a request a site looks for its session.
+type Session struct {
+	Kind Kind
+	// Name is the exact name of the cookie or header; empty for a bearer token.
+	Name string
+}
+
+// maxSessions is how many places a site may look at: each that a request fills is a
+// question to the site.
+const maxSessions = 4
+
+// Finder finds session credentials in requests. Make one with [NewFinder].
 //
 // # The attack
 //
@@ -37,35 +52,155 @@ import (
 // would get, and reads them as it does. Only blanks around it are ambiguous, since
 // parsers differ in whether they keep them, and HTTP removes them at the end of
 // the header that we send.
-type credentials struct {
-	cookie string // name of the session cookie; empty if the site has none
-	bearer bool   // whether the site takes a bearer token
+//
+// # Several sessions
+//
+// A site may look in several places, such as a cookie for its pages and a token for
+// its app. A request that fills several of them is no spelling of another: all are
+// found, in the order of the configuration, and whoever asks whose they are has to
+// ask about each.
+type Finder struct{ sessions []Session }
+
+// NewFinder returns a finder that looks in all of these places. It returns an error
+// that says what is wrong with them, if anything is.
+func NewFinder(sessions ...Session) (Finder, error) {
+	switch {
+	case len(sessions) == 0:
+		return Finder{}, errors.New("want a session: the name of a cookie or header, or bearer")
+	case len(sessions) > maxSessions:
+		return Finder{}, fmt.Errorf("want at most %d kinds of session, not %d", maxSessions, len(sessions))
+	}
+	f := Finder{sessions: slices.Clone(sessions)}
+	for i := range f.sessions {
+		s := &f.sessions[i]
+		if err := s.check(); err != nil {
+			return Finder{}, err
+		}
+		for _, other := range f.sessions[:i] {
+			if s.clashes(other) {
+				return Finder{}, fmt.Errorf("%s and %s: some sites take one for the other; name one of them", other.words(), s.words())
+			}
+		}
+	}
+	return f, nil
 }
 
-// find returns the session credential of a request. It allocates nothing.
-func (c credentials) find(h http.Header) (Credential, error) {
-	var cookie, token string
-	var err error
-	if c.cookie != "" {
-		if cookie, err = findCookie(h["Cookie"], c.cookie); err != nil {
-			return Credential{}, err
+// check reports what is wrong with a place, and brings its name into the form in
+// which net/http has it.
+func (s *Session) check() error {
+	switch s.Kind {
+	case Cookie:
+		return checkCookieName(s.Name)
+	case Bearer:
+		if s.Name != "" {
+			return fmt.Errorf("bearer %q: a bearer token stands in the header Authorization; want no name", s.Name)
 		}
-	}
-	if c.bearer {
-		if token, err = findBearer(h["Authorization"]); err != nil {
-			return Credential{}, err
-		}
-	}
-	switch {
-	case cookie != "" && token != "":
-		return Credential{}, ErrAmbiguous
-	case cookie != "":
-		return Credential{Kind: Cookie, Name: c.cookie, Value: cookie}, nil
-	case token != "":
-		return Credential{Kind: Bearer, Name: "Authorization", Value: token}, nil
+		return nil
+	case Header:
+		s.Name = textproto.CanonicalMIMEHeaderKey(s.Name)
+		return checkHeaderName(s.Name)
 	default:
+		return errors.New("kind of session: want cookie, bearer or header")
+	}
+}
+
+// clashes reports whether what stands in one place could be read as standing in the
+// other.
+func (s *Session) clashes(o Session) bool {
+	switch {
+	case s.Kind == Cookie && o.Kind == Cookie:
+		rest, ok := cutName(s.Name, o.Name)
+		return ok && rest == ""
+	case s.Kind != Cookie && o.Kind != Cookie:
+		return s.header() == o.header()
+	default:
+		return false
+	}
+}
+
+// header returns the name of the header of a place that is no cookie.
+func (s *Session) header() string {
+	if s.Kind == Bearer {
+		return "Authorization"
+	}
+	return s.Name
+}
+
+func (s *Session) words() string {
+	switch s.Kind {
+	case Cookie:
+		return "cookie " + s.Name
+	case Bearer:
+		return "bearer"
+	default:
+		return "header " + s.Name
+	}
+}
+
+// Credential returns the session credentials of a request, in the order of the
+// finder's places. For a request that bears one it allocates nothing.
+func (f Finder) Credential(r *http.Request) (Credential, error) { return f.find(r.Header) }
+
+func (f Finder) find(h http.Header) (Credential, error) {
+	var first Credential
+	last := &first
+	for i := range f.sessions {
+		s := &f.sessions[i]
+		value, err := s.find(h)
+		switch {
+		case err != nil:
+			return Credential{}, err
+		case value == "":
+			continue
+		case last.Value != "":
+			last.beside = new(Credential)
+			last = last.beside
+		}
+		*last = Credential{Kind: s.Kind, Name: s.Name, Value: value}
+		if s.Kind == Bearer {
+			last.Name = s.header()
+		}
+	}
+	if first.Value == "" {
 		return Credential{}, ErrAnonymous
 	}
+	return first, nil
+}
+
+// find returns the credential that stands in a place, "" if there is none.
+func (s *Session) find(h http.Header) (string, error) {
+	switch s.Kind {
+	case Cookie:
+		return findCookie(h["Cookie"], s.Name)
+	case Bearer:
+		return findBearer(h["Authorization"])
+	default:
+		return findHeader(h, s.Name)
+	}
+}
+
+// checkCookieName allows the names that every parser reads in one way apart from
+// the spellings that credentials knows.
+func checkCookieName(name string) error {
+	if name == "" {
+		return errors.New("session cookie: want its name")
+	}
+	for i := range len(name) {
+		if !nameByte(name[i]) {
+			return fmt.Errorf("session cookie %q: want a name of letters, digits, _ - and dots only", name)
+		}
+	}
+	if strings.Trim(name, "_-.") == "" {
+		return fmt.Errorf("session cookie %q: want a letter or digit in its name", name)
+	}
+	return nil
+}
+
+// looksFor reports whether a credential is of a kind that this finder finds.
+func (f Finder) looksFor(c Credential) bool {
+	return slices.ContainsFunc(f.sessions, func(s Session) bool {
+		return s.Kind == c.Kind && (s.Name == c.Name || s.Kind == Bearer && c.Name == s.header())
+	})
 }
 
 // findCookie returns the value of the named cookie as it stands, or "" if there is

@@ -4,10 +4,25 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
 )
+
+var (
+	cookieOnly = finder(Session{Cookie, "casino_session"})
+	bearerOnly = finder(Session{Kind: Bearer})
+	both       = finder(Session{Cookie, "casino_session"}, Session{Kind: Bearer})
+)
+
+func finder(sessions ...Session) Finder {
+	f, err := NewFinder(sessions...)
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
 
 func TestCredentialFindsTheSessionAmongOtherCookies(t *testing.T) {
 	tests := []struct {
@@ -38,7 +53,7 @@ func TestCredentialFindsTheSessionAmongOtherCookies(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := credentials{cookie: "casino_session"}.find(http.Header{"Cookie": tt.cookie})
+			got, err := cookieOnly.find(http.Header{"Cookie": tt.cookie})
 			if want := (Credential{Kind: Cookie, Name: "casino_session", Value: tt.want}); err != nil || got != want {
 				t.Errorf("find(%q) = %q, %v, want %q", tt.cookie, got.Value, err, tt.want)
 			}
@@ -51,7 +66,7 @@ func TestCredentialIsAnonymousWithoutASession(t *testing.T) {
 		nil, {}, {""}, {"theme=dark"}, {"casino_session="}, {"casino_session= \t"}, {"casino_session"}, {"xcasino_session=abc"}, {";"},
 		{`x="open; casino=1`},
 	} {
-		got, err := credentials{cookie: "casino_session", bearer: true}.find(http.Header{"Cookie": cookie})
+		got, err := both.find(http.Header{"Cookie": cookie})
 		if !errors.Is(err, ErrAnonymous) || got != (Credential{}) {
 			t.Errorf("find(%q) = %q, %v, want ErrAnonymous", cookie, got.Value, err)
 		}
@@ -104,7 +119,7 @@ func TestInvariantI2NoSpellingBringsASecondSessionPastUs(t *testing.T) {
 				{"casino_session=mine", pair}, {pair, "casino_session=mine"},
 				{"x=1; casino_session=mine; y=2", "z=3; " + pair},
 			} {
-				got, err := credentials{cookie: name}.find(http.Header{"Cookie": cookies})
+				got, err := cookieOnly.find(http.Header{"Cookie": cookies})
 				if !errors.Is(err, ErrAmbiguous) || got != (Credential{}) {
 					t.Errorf("find(%q) = %q, %v, want ErrAmbiguous", cookies, got.Value, err)
 				}
@@ -128,7 +143,7 @@ func TestInvariantI2NoSpellingHidesTheSessionFromTheSite(t *testing.T) {
 		"only another spelling":                     `CASINO_SESSION=mine`,
 		"only in an array":                          `casino_session[]=mine`,
 	} {
-		got, err := credentials{cookie: "casino_session"}.find(http.Header{"Cookie": {cookie}})
+		got, err := cookieOnly.find(http.Header{"Cookie": {cookie}})
 		if !errors.Is(err, ErrAmbiguous) {
 			t.Errorf("%s: find(%q) = %q, %v, want ErrAmbiguous", about, cookie, got.Value, err)
 		}
@@ -164,7 +179,7 @@ func TestCredentialReadsABearerTokenInOneWayOnly(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := credentials{cookie: "casino_session", bearer: true}.find(http.Header{"Authorization": tt.authorization})
+			got, err := both.find(http.Header{"Authorization": tt.authorization})
 			if !errors.Is(err, tt.err) || got.Value != tt.want {
 				t.Errorf("find(%q) = %q, %v, want %q, %v", tt.authorization, got.Value, err, tt.want, tt.err)
 			}
@@ -175,20 +190,21 @@ func TestCredentialReadsABearerTokenInOneWayOnly(t *testing.T) {
 	}
 }
 
-func TestInvariantI2ACookieAndABearerTokenAreAmbiguous(t *testing.T) {
+func TestInvariantI2ACookieAndABearerTokenAreBothFound(t *testing.T) {
 	h := http.Header{"Cookie": {"casino_session=mine"}, "Authorization": {"Bearer stolen"}}
-	if got, err := (credentials{cookie: "casino_session", bearer: true}).find(h); !errors.Is(err, ErrAmbiguous) {
-		t.Errorf("find = %v, %v, want ErrAmbiguous", got, err)
+	got, err := both.find(h)
+	if want := []Credential{cookie("mine"), {Kind: Bearer, Name: "Authorization", Value: "stolen"}}; err != nil || !slices.Equal(slices.Collect(got.All()), want) {
+		t.Errorf("find = %v, %v, want both", slices.Collect(got.All()), err)
 	}
 	// What the site does not take as a session is none of our business.
-	if got, err := (credentials{cookie: "casino_session"}).find(h); err != nil || got.Value != "mine" {
+	if got, err := cookieOnly.find(h); err != nil || got.Value != "mine" {
 		t.Errorf("find without bearer = %v, %v, want the cookie", got, err)
 	}
-	if got, err := (credentials{bearer: true}).find(h); err != nil || got.Value != "stolen" {
+	if got, err := bearerOnly.find(h); err != nil || got.Value != "stolen" {
 		t.Errorf("find without cookie = %v, %v, want the token", got, err)
 	}
 	h.Set("Authorization", "Basic YWJjOmRlZg==")
-	if got, err := (credentials{cookie: "casino_session", bearer: true}).find(h); err != nil || got.Value != "mine" {
+	if got, err := both.find(h); err != nil || got.Value != "mine" {
 		t.Errorf("find beside Basic = %v, %v, want the cookie", got, err)
 	}
 }
@@ -250,7 +266,7 @@ func FuzzCredentialAgreesWithEveryParser(f *testing.F) {
 		if strings.ContainsFunc(header, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
 			return // net/http refuses such a header
 		}
-		got, err := credentials{cookie: name}.find(http.Header{"Cookie": {header}})
+		got, err := cookieOnly.find(http.Header{"Cookie": {header}})
 		if errors.Is(err, ErrAmbiguous) {
 			return
 		}
@@ -275,7 +291,7 @@ func FuzzCredentialAgreesWithEveryParser(f *testing.F) {
 
 func TestCredentialIsFoundWithoutAllocation(t *testing.T) {
 	h := benchmarkHeader()
-	c := credentials{cookie: "casino_session", bearer: true}
+	c := both
 	if n := testing.AllocsPerRun(100, func() {
 		if _, err := c.find(h); err != nil {
 			t.Fatal(err)
@@ -291,7 +307,7 @@ func TestCredentialIsFoundWithoutAllocation(t *testing.T) {
 func TestCredentialTakesTimeInProportionToTheHeader(t *testing.T) {
 	for _, unit := range []string{",", " ", "=", "casino_session,", "casino_session ", "+", "%20", "casino_", `="`, ";", "_", "["} {
 		header := strings.Repeat(unit, http.DefaultMaxHeaderBytes/len(unit))
-		_, err := credentials{cookie: "casino_session"}.find(http.Header{"Cookie": {header}})
+		_, err := cookieOnly.find(http.Header{"Cookie": {header}})
 		if !errors.Is(err, ErrAnonymous) {
 			t.Errorf("find of many %q = %v, want ErrAnonymous", unit, err)
 		}
@@ -307,7 +323,7 @@ func benchmarkHeader() http.Header {
 
 func BenchmarkCredential(b *testing.B) {
 	h := benchmarkHeader()
-	c := credentials{cookie: "casino_session", bearer: true}
+	c := both
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := c.find(h); err != nil {

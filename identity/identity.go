@@ -7,6 +7,7 @@ package identity
 import (
 	"context"
 	"errors"
+	"iter"
 	"net/http"
 	"sync/atomic"
 )
@@ -17,8 +18,8 @@ var (
 	// ErrAnonymous says that the request bears no session, or one that the site
 	// does not know.
 	ErrAnonymous = errors.New("no session")
-	// ErrAmbiguous says that the request bears two session credentials, so that
-	// the site might read another one than we do.
+	// ErrAmbiguous says that the request bears session credentials of which the site
+	// might honour another one than we do.
 	ErrAmbiguous = errors.New("more than one session credential")
 )
 
@@ -39,11 +40,50 @@ const (
 
 // Credential is what the site itself recognises the player by. Value is a
 // secret.
+//
+// A request may bear several of different kinds or names, such as a cookie and a
+// token. Then a Credential is the first of them and leads to the others, which
+// [Credential.All] gives.
+// Two are compared with
+// [Credential.Shares], not with ==.
 type Credential struct {
 	Kind Kind
 	// Name is the cookie's or header's name.
 	Name  string
 	Value string
+
+	// beside is what else the request bears.
+	beside *Credential
+}
+
+// All returns a credential and those that the request bears beside it, each by
+// itself.
+func (c Credential) All() iter.Seq[Credential] {
+	return func(yield func(Credential) bool) {
+		for next := &c; next != nil; next = next.beside {
+			if !yield(next.alone()) {
+				return
+			}
+		}
+	}
+}
+
+// alone returns a credential without those beside it.
+func (c Credential) alone() Credential {
+	c.beside = nil
+	return c
+}
+
+// Shares reports whether one of the credentials in c is one of those in o.
+func (c Credential) Shares(o Credential) bool {
+	for one := range c.All() {
+		for other := range o.All() {
+			if one == other {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // String keeps the credential out of logs.
@@ -60,6 +100,16 @@ type Identity struct {
 	Login string
 	Email string
 	Phone string
+
+	// Credential is the one that speaks for the player, of several in the request;
+	// zero where the request bore but one.
+	Credential Credential
+	// BindSubject says that the site gives out new credentials all the time, so that
+	// nothing can be bound to one. A step-up is then bound to the subject, the kind of
+	// the credential and its name. The cost: it outlives the session, so that logging
+	// out ends nothing that Stepgate is not told of, and a new login of the same player
+	// in the same browser finds it again.
+	BindSubject bool
 }
 
 // String keeps personal data out of logs.
@@ -71,12 +121,13 @@ func (Identity) GoString() string { return "identity(REDACTED)" }
 // Source turns a request into an identity. Both methods may be called from
 // several goroutines.
 type Source interface {
-	// Credential finds the session credential in a request, without any I/O. It
-	// returns ErrAnonymous if there is none and ErrAmbiguous if there are several.
+	// Credential finds the session credential in a request, without any I/O, or
+	// several that can stand side by side. It returns ErrAnonymous if there is none
+	// and ErrAmbiguous if it cannot tell which one the site will read.
 	Credential(r *http.Request) (Credential, error)
 
 	// Identify says whose credential it is. It returns ErrAnonymous if the site
-	// does not know it.
+	// does not know it, and ErrAmbiguous if several are not of one player.
 	Identify(ctx context.Context, r *http.Request, c Credential) (Identity, error)
 }
 
@@ -109,4 +160,8 @@ type Forgetter interface {
 	// ForgetAll is Forget for every credential: for a request that may have changed
 	// who is logged in, of which nobody can say in which session.
 	ForgetAll()
+	// Unsettle is Forget for as long as a request is under way that may change whose
+	// credential it is: until settled is called nothing is remembered about it, and
+	// what was asked for by then is forgotten. settled may be called once.
+	Unsettle(c Credential) (settled func())
 }

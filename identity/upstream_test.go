@@ -16,14 +16,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+var casinoSession = []Session{{Cookie, "casino_session"}}
+
 // newTestUpstream returns an upstream that asks the given handler.
 func newTestUpstream(t *testing.T, answer http.HandlerFunc, change func(*UpstreamConfig)) *Upstream {
 	t.Helper()
 	server := httptest.NewServer(answer)
 	t.Cleanup(server.Close)
 	config := UpstreamConfig{
-		URL: server.URL + "/api/me", Cookie: "casino_session", Bearer: true,
+		URL: server.URL + "/api/me", Sessions: []Session{{Cookie, "casino_session"}, {Kind: Bearer}},
 		Subject: "id", Login: "username", Email: "email", Phone: "phone",
+		Anonymous: Anonymous{Statuses: []int{401, 403}, Redirect: true, Missing: true},
 	}
 	if change != nil {
 		change(&config)
@@ -167,7 +170,7 @@ func TestUpstreamTellsVisitorsFromFailures(t *testing.T) {
 func TestUpstreamSendsNoCredentialOfAnotherKind(t *testing.T) {
 	asked := false
 	handler := func(w http.ResponseWriter, _ *http.Request) { asked = true; io.WriteString(w, `{"id":1}`) }
-	u := newTestUpstream(t, handler, func(c *UpstreamConfig) { c.Bearer = false })
+	u := newTestUpstream(t, handler, func(c *UpstreamConfig) { c.Sessions = casinoSession })
 	for _, cred := range []Credential{
 		{Kind: Cookie, Name: "other", Value: "x"}, {Kind: Bearer, Name: "Authorization", Value: "x"},
 		{Kind: Header, Name: "casino_session", Value: "x"}, {},
@@ -183,7 +186,7 @@ func TestUpstreamSendsNoCredentialOfAnotherKind(t *testing.T) {
 
 func TestUpstreamGivesUpWhenTheSiteIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u, err := NewUpstream(UpstreamConfig{URL: "http://site.example/me", Cookie: "casino_session", Subject: "id"})
+		u, err := NewUpstream(UpstreamConfig{URL: "http://site.example/me", Sessions: casinoSession, Subject: "id"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,7 +239,7 @@ func TestUpstreamErrorsHoldNoSecretAndNoAnswer(t *testing.T) {
 					conn.Close()
 				}
 			}()
-			u, err := NewUpstream(UpstreamConfig{URL: "http://" + listener.Addr().String() + "/me?key=hunter3", Cookie: "casino_session", Subject: "id"})
+			u, err := NewUpstream(UpstreamConfig{URL: "http://" + listener.Addr().String() + "/me?key=hunter3", Sessions: casinoSession, Subject: "id"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -251,7 +254,7 @@ func TestUpstreamErrorsHoldNoSecretAndNoAnswer(t *testing.T) {
 func TestUpstreamSaysThatNobodyListens(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
-	u, err := NewUpstream(UpstreamConfig{URL: server.URL, Cookie: "casino_session", Subject: "id"})
+	u, err := NewUpstream(UpstreamConfig{URL: server.URL, Sessions: casinoSession, Subject: "id"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +270,7 @@ func TestUpstreamRefusesASiteWithAWrongCertificate(t *testing.T) {
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of the failed handshake
 	server.StartTLS()
 	defer server.Close()
-	u, err := NewUpstream(UpstreamConfig{URL: server.URL, Cookie: "casino_session", Subject: "id"})
+	u, err := NewUpstream(UpstreamConfig{URL: server.URL, Sessions: casinoSession, Subject: "id"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +297,7 @@ func TestUpstreamUsesItsConnectionsAgain(t *testing.T) {
 
 // The proxy of the environment would get every session in the clear.
 func TestUpstreamUsesNoProxyOfTheEnvironment(t *testing.T) {
-	u, err := NewUpstream(UpstreamConfig{URL: "http://site.example", Cookie: "casino_session", Subject: "id"})
+	u, err := NewUpstream(UpstreamConfig{URL: "http://site.example", Sessions: casinoSession, Subject: "id"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +307,7 @@ func TestUpstreamUsesNoProxyOfTheEnvironment(t *testing.T) {
 }
 
 func TestNewUpstreamRefusesWhatCannotWork(t *testing.T) {
-	good := UpstreamConfig{URL: "http://127.0.0.1:8080/api/me", Cookie: "casino_session", Subject: "user.id"}
+	good := UpstreamConfig{URL: "http://127.0.0.1:8080/api/me", Sessions: casinoSession, Subject: "user.id"}
 	if _, err := NewUpstream(good); err != nil {
 		t.Fatalf("NewUpstream of a good configuration: %v", err)
 	}
@@ -319,11 +322,11 @@ func TestNewUpstreamRefusesWhatCannotWork(t *testing.T) {
 		"host with a path":      func(c *UpstreamConfig) { c.Host = "a/b" },
 		"host with a blank":     func(c *UpstreamConfig) { c.Host = "a b" },
 		"host with a user":      func(c *UpstreamConfig) { c.Host = "a@b" },
-		"no credential":         func(c *UpstreamConfig) { c.Cookie = "" },
-		"blank in the cookie":   func(c *UpstreamConfig) { c.Cookie = "casino session" },
-		"equals in the cookie":  func(c *UpstreamConfig) { c.Cookie = "a=b" },
-		"percent in the cookie": func(c *UpstreamConfig) { c.Cookie = "a%20b" },
-		"only dots as cookie":   func(c *UpstreamConfig) { c.Cookie = "._." },
+		"no session":            func(c *UpstreamConfig) { c.Sessions = nil },
+		"blank in the cookie":   func(c *UpstreamConfig) { c.Sessions = []Session{{Cookie, "casino session"}} },
+		"equals in the cookie":  func(c *UpstreamConfig) { c.Sessions = []Session{{Cookie, "a=b"}} },
+		"percent in the cookie": func(c *UpstreamConfig) { c.Sessions = []Session{{Cookie, "a%20b"}} },
+		"only dots as cookie":   func(c *UpstreamConfig) { c.Sessions = []Session{{Cookie, "._."}} },
 		"no subject":            func(c *UpstreamConfig) { c.Subject = "" },
 		"empty key":             func(c *UpstreamConfig) { c.Subject = "user..id" },
 		"empty last key":        func(c *UpstreamConfig) { c.Phone = "user." },
@@ -339,7 +342,7 @@ func TestNewUpstreamRefusesWhatCannotWork(t *testing.T) {
 }
 
 func TestUpstreamFindsTheCredentialsThatItWasToldOf(t *testing.T) {
-	u, err := NewUpstream(UpstreamConfig{URL: "http://site.example", Cookie: "casino_session", Subject: "id"})
+	u, err := NewUpstream(UpstreamConfig{URL: "http://site.example", Sessions: casinoSession, Subject: "id"})
 	if err != nil {
 		t.Fatal(err)
 	}

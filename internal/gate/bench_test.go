@@ -65,7 +65,7 @@ func newHot(tb testing.TB) *hot {
 	}))
 	tb.Cleanup(who.Close)
 	source, err := identity.NewUpstream(identity.UpstreamConfig{
-		URL: who.URL, Cookie: "casino_session", Subject: "id", Phone: "phone", Login: "username",
+		URL: who.URL, Sessions: []identity.Session{{Kind: identity.Cookie, Name: "casino_session"}}, Subject: "id", Phone: "phone", Login: "username",
 	})
 	if err != nil {
 		tb.Fatal(err)

@@ -135,7 +135,7 @@ func (n watchedLogin) Forward(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	after, noted := g.Identity.Credential(asked)
-	if noted != nil || found == nil && after == before {
+	if noted != nil || found == nil && after.Shares(before) {
 		return err
 	}
 	if failed := g.noteLogin(r, after); failed != nil {
@@ -150,7 +150,7 @@ func (g *Gate) noteLogin(r *http.Request, c identity.Credential) error {
 	if err != nil {
 		return err
 	}
-	who := &caller{backend: b, credential: c}
+	who := &caller{backend: b, borne: c}
 	who.identity, err = g.Identity.Identify(r.Context(), r, c)
 	switch {
 	case errors.Is(err, identity.ErrAnonymous):
@@ -158,6 +158,7 @@ func (g *Gate) noteLogin(r *http.Request, c identity.Credential) error {
 	case err != nil:
 		return err
 	}
+	who.knowCredential()
 	k := know(who, r.Host, nil)
 	who.id, who.bound = k.id, k.bound
 	_, err = b.Store.Add(r.Context(), loginKey(who), 1, g.FirstEnrolment.For)

@@ -294,27 +294,27 @@ func (g *Gate) forwardOpen(w http.ResponseWriter, r *http.Request, next Next) er
 	if g.forgetter == nil {
 		return next.Forward(w, r)
 	}
+	// Found now: whoever comes next may change the request's header.
+	credential, found := g.Identity.Credential(r)
 	if !isSafe(r.Method) {
-		credential, found := g.Identity.Credential(r)
 		return forwardForgetting(w, r, next, g.forgetter, credential, found)
 	}
-	// Kept now: whoever comes next may change the request's header.
-	cookie, authorization := r.Header["Cookie"], r.Header["Authorization"]
 	err := next.Forward(w, r)
 	if len(w.Header()["Set-Cookie"]) > 0 {
-		asked := (&http.Request{Header: http.Header{"Cookie": cookie, "Authorization": authorization}}).WithContext(r.Context())
-		credential, found := g.Identity.Credential(asked)
 		forget(g.forgetter, credential, found)
 	}
 	return err
 }
 
-// forwardForgetting hands on a request that may change who is logged in, and
-// ends what the identity source remembers of its session: before, for what is
-// remembered now; after, for what was asked meanwhile.
+// forwardForgetting hands on a request that may change who is logged in. Nothing is
+// remembered of its session until it is over.
 func forwardForgetting(w http.ResponseWriter, r *http.Request, next Next, source identity.Forgetter, c identity.Credential, found error) error {
-	forget(source, c, found)
-	defer forget(source, c, found)
+	if found == nil {
+		defer source.Unsettle(c)()
+	} else {
+		forget(source, c, found)
+		defer forget(source, c, found)
+	}
 	return next.Forward(w, r)
 }
 

@@ -27,6 +27,11 @@ func (f *forgetting) ForgetAll() {
 	f.forgotten = append(f.forgotten, "all")
 }
 
+func (f *forgetting) Unsettle(c identity.Credential) func() {
+	f.Forget(c)
+	return func() { f.Forget(c) }
+}
+
 // I9: whoever logs in to a second account over the session in which a challenge
 // was passed for the first must not be taken for the first.
 func TestWhatMayChangeTheSessionEndsWhatIsRememberedOfIt(t *testing.T) {

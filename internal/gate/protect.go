@@ -38,6 +38,9 @@ type pass func(w http.ResponseWriter, r *http.Request, who *caller, passed *chal
 type caller struct {
 	own        own
 	backend    *Backend
+	// borne is every session credential of the request; credential is the one of them
+	// that speaks for the caller.
+	borne      identity.Credential
 	credential identity.Credential
 	identity   identity.Identity
 	id         account.ID
@@ -54,7 +57,7 @@ type caller struct {
 	provedPhone sms.Number
 }
 
-// binding returns the keyed hash of the session credential, as records keep it.
+// binding returns the keyed hash of what the caller is bound to, as records keep it.
 func (c *caller) binding() string {
 	return base64.RawURLEncoding.EncodeToString(c.bound.Binding[:])
 }
@@ -173,11 +176,11 @@ func (g *Gate) forward(w http.ResponseWriter, r *http.Request, who *caller, _ *c
 		return next.Forward(w, r)
 	}
 	if !isSafe(r.Method) {
-		return forwardForgetting(w, r, next, g.forgetter, who.credential, nil)
+		return forwardForgetting(w, r, next, g.forgetter, who.borne, nil)
 	}
 	err := next.Forward(w, r)
 	if len(w.Header()["Set-Cookie"]) > 0 {
-		g.forgetter.Forget(who.credential)
+		g.forgetter.Forget(who.borne)
 	}
 	return err
 }
@@ -189,26 +192,36 @@ func (g *Gate) identify(r *http.Request, o own) (*caller, error) {
 		return nil, &unavailableError{err}
 	}
 	who := &caller{own: o, backend: b}
-	if who.credential, err = g.Identity.Credential(r); err != nil {
+	if who.borne, err = g.Identity.Credential(r); err != nil {
 		return nil, err
 	}
 	// The site may have changed its mind about this session an instant ago (a login
 	// over the same session id). What can do harm is asked anew.
 	if g.forgetter != nil && !isSafe(r.Method) {
-		g.forgetter.Forget(who.credential)
+		g.forgetter.Forget(who.borne)
 	}
 	var memo *identity.Memo
 	if g.recaller != nil {
-		who.identity, memo, err = g.recaller.Recall(r.Context(), r, who.credential)
+		who.identity, memo, err = g.recaller.Recall(r.Context(), r, who.borne)
 	} else {
-		who.identity, err = g.Identity.Identify(r.Context(), r, who.credential)
+		who.identity, err = g.Identity.Identify(r.Context(), r, who.borne)
 	}
 	if err != nil {
 		return nil, err
 	}
+	who.knowCredential()
 	k := know(who, r.Host, memo)
 	who.id, who.bound = k.id, k.bound
 	return who, nil
+}
+
+// knowCredential learns from the identity which of several credentials speaks for the
+// caller.
+func (c *caller) knowCredential() {
+	c.credential = c.borne
+	if c.identity.Credential.Value != "" {
+		c.credential = c.identity.Credential
+	}
 }
 
 // known is what follows from who a caller is and from the host that was asked. To
@@ -232,7 +245,7 @@ func know(who *caller, host string, memo *identity.Memo) *known {
 	}
 	b := who.backend
 	k := &known{backend: b, host: strings.Clone(host), id: b.Accounts.ID(who.identity.Subject)}
-	sum := b.Ring.MAC(seal.Binding, string(who.credential.Kind), who.credential.Name, who.credential.Value)
+	sum := b.Ring.MAC(seal.Binding, bindingParts(who)...)
 	k.bound = grant.Bound{
 		Subject: k.id.Hash(), Binding: grant.Hash(sum[:16]), Audience: grant.HashOf(audience(host)),
 	}
@@ -240,6 +253,17 @@ func know(who *caller, host string, memo *identity.Memo) *known {
 		memo.Store(k)
 	}
 	return k
+}
+
+// bindingParts are what a caller's grants and challenges are bound to: the
+// credential, or the subject where the site changes credentials all the time. The
+// numbers of parts keep the two apart.
+func bindingParts(who *caller) []string {
+	c := who.credential
+	if who.identity.BindSubject {
+		return []string{"subject", string(c.Kind), c.Name, who.identity.Subject}
+	}
+	return []string{string(c.Kind), c.Name, c.Value}
 }
 
 // unmet returns those of the rules that the caller's grant does not satisfy.
