@@ -50,7 +50,7 @@ const (
 	plainApp      = `{"brand":{"name":"Example Casino"}}`
 	plainIdentity = `"identity":{"module":"placeholder","subject":"{http.auth.user.id}"}`
 	// askingIdentity sees a login of the site.
-	askingIdentity = `"identity":{"module":"upstream","url":"http://127.0.0.1:9/me","cookie":"sid","subject":"id"}`
+	askingIdentity = `"identity":{"module":"upstream","url":"http://127.0.0.1:9/me","sessions":[{"kind":"cookie","name":"sid"}],"subject":"id"}`
 	smsApp         = `{"brand":{"name":"Example Casino"},"sms":{"providers":[{"sender":{"module":"console"}}]}}`
 )
 

@@ -81,6 +81,11 @@ var errNoLoginPage = errors.New("first_enrolment login asks for a fresh login, a
 var errLoginUnseen = errors.New("first_enrolment login asks the site whose a session is that its login gave out, and identity placeholder knows only the " +
 	"request at hand: write identity upstream, or first_enrolment hold 24h or support in the global options")
 
+// errLoginShared is a step_up that cannot tell the session of a fresh login from
+// another one of the same player, such as a stolen one.
+var errLoginShared = errors.New("first_enrolment login tells a session that has just been logged in from a stolen one, and identity upstream with bind subject " +
+	"takes all sessions of a player for one: leave bind subject out, or write first_enrolment hold 24h or support in the global options")
+
 // needsLoginPage reports whether every step_up needs a login page.
 func (f *FirstEnrolment) needsLoginPage() bool {
 	return f != nil && f.Mode == gate.FirstEnrolmentLogin

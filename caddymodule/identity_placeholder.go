@@ -58,7 +58,7 @@ type PlaceholderIdentity struct {
 	UnsafeHeader string `json:"unsafe_header,omitempty"`
 
 	// finder finds the session by the same rules as the upstream source.
-	finder *identity.Upstream
+	finder identity.Finder
 }
 
 const (
@@ -84,12 +84,15 @@ func (p *PlaceholderIdentity) Provision(ctx caddy.Context) error {
 	if p.UnsafeHeader != "" {
 		ctx.Logger().Warn("identities are taken from request headers", zap.String("reason", p.UnsafeHeader))
 	}
-	// Only its Credential is used. The rules by which two sessions in one request
-	// are told from one stand in one place, there.
-	config := identity.UpstreamConfig{URL: "http://site.invalid", Subject: "id", Cookie: p.Cookie, Bearer: p.Cookie == ""}
+	session := identity.Session{Kind: identity.Bearer}
+	if p.Cookie != "" {
+		session = identity.Session{Kind: identity.Cookie, Name: p.Cookie}
+	}
 	var err error
-	p.finder, err = identity.NewUpstream(config)
-	return err
+	if p.finder, err = identity.NewFinder(session); err != nil {
+		return fmt.Errorf("identity placeholder: %w", err)
+	}
+	return nil
 }
 
 // check reports what is wrong with the configuration.

@@ -106,6 +106,9 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 	if _, ok := source.(*PlaceholderIdentity); ok && app.FirstEnrolment.needsLoginPage() {
 		return errLoginUnseen
 	}
+	if u, ok := source.(*UpstreamIdentity); ok && u.bindsSubject() && app.FirstEnrolment.needsLoginPage() {
+		return errLoginShared
+	}
 	h.warn(rules.Rules())
 	config := gate.Config{
 		Policy: rules, Identity: source, Backend: app.backend, Pages: app.pages,

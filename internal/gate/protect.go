@@ -36,8 +36,8 @@ type pass func(w http.ResponseWriter, r *http.Request, who *caller, passed *chal
 
 // caller is who sent a request, as far as the gate is concerned.
 type caller struct {
-	own        own
-	backend    *Backend
+	own     own
+	backend *Backend
 	// borne is every session credential of the request; credential is the one of them
 	// that speaks for the caller.
 	borne      identity.Credential
