@@ -143,16 +143,7 @@ func (s spot) read(doc *goquery.Document) (string, error) {
 	case found.Closest(unseen).Length() > 0:
 		return "", errors.New("stands in a template, or in what only some browsers show")
 	}
-	times, value := 0, ""
-	for _, a := range found.Nodes[0].Attr {
-		if a.Namespace == "" && a.Key == s.attribute {
-			times++
-			value = a.Val
-		}
-	}
-	if times > 1 {
-		return "", errors.New("stands in an attribute that its element has twice")
-	}
+	value := found.AttrOr(s.attribute, "")
 	return value, checkText(value)
 }
 

@@ -156,6 +156,7 @@ func TestAVisitorsCookieBindsNothing(t *testing.T) {
 	wantStatus(t, app.json("POST", ch.URL, `{"factor":"totp","code":"`+w.totp(mine)+`"}`), http.StatusOK)
 	wantStatus(t, app.get("/statement"), http.StatusOK)
 	app.session = "visitor2"
+	w.clock.add(time.Minute) // nothing is remembered any more
 	wantStatus(t, app.get("/statement"), http.StatusOK)
 	app.header.Set("Authorization", "Bearer budi.2")
 	wantStatus(t, app.get("/statement"), http.StatusUnauthorized)
