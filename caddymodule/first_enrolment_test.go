@@ -41,6 +41,10 @@ func TestAFirstEnrolmentThatCannotWorkIsRefused(t *testing.T) {
 		{"an unknown way to enrol", `{"brand":{"name":"x"},"first_enrolment":{"mode":"session"}}`, "", "write hold, login or support"},
 		{"a fresh login without a login page", `{"brand":{"name":"x"},"first_enrolment":{"mode":"login"}}`, handlerJSON(""), "write login_page"},
 		{"a fresh login that cannot be seen", `{"brand":{"name":"x"},"first_enrolment":{"mode":"login"}}`, handlerJSON(`,"login_page":"/login"`), "write identity upstream"},
+		{
+			"a fresh login that any session of the player passes for", `{"brand":{"name":"x"},"first_enrolment":{"mode":"login"}}`,
+			`{"handler":"step_up",` + strings.Replace(askingIdentity, `"url"`, `"bind":"subject","url"`, 1) + `,"login_page":"/login"}`, "leave bind subject out",
+		},
 	} {
 		if err := validate(t, c.app, c.handler); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: validating = %v, want an error with %q", c.name, err, c.want)

@@ -148,6 +148,47 @@ func TestPlaceholdersOfTheClientAreRefusedInJSONToo(t *testing.T) {
 	}
 }
 
+// A site of pages that gives visitors a session as well, and its app a token.
+func TestTheUpstreamModuleReadsPagesOfSeveralSessions(t *testing.T) {
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		switch {
+		case r.Header.Get("Cookie") == "PHPSESSID=visitor":
+			http.Redirect(w, r, "/login.php", http.StatusFound)
+		case r.Header.Get("Cookie") == "PHPSESSID=1", r.Header.Get("Authorization") == "Bearer token":
+			_, _ = w.Write([]byte(`<body><a id="account" data-id="u-1" href="/account.php">Budi</a>`))
+		default:
+			http.Error(w, "down", http.StatusBadGateway)
+		}
+	}))
+	defer site.Close()
+	u := &UpstreamIdentity{
+		URL: site.URL, Sessions: []UpstreamSession{{Kind: "cookie", Name: "PHPSESSID"}, {Kind: "bearer"}}, Format: "html", Subject: "#account@data-id", Bind: "subject",
+		Anonymous: &UpstreamAnonymous{Redirect: true, LoginPages: []string{"/login.php"}},
+	}
+	if err := u.Provision(caddy.Context{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		cookie, token string
+		kind          identity.Kind // of the session that speaks
+		err           error
+	}{
+		{"PHPSESSID=1", "", 0, nil}, {"", "Bearer token", 0, nil}, {"PHPSESSID=1", "Bearer token", identity.Cookie, nil}, {"PHPSESSID=visitor", "Bearer token", identity.Bearer, nil},
+		{"PHPSESSID=visitor", "", 0, identity.ErrAnonymous},
+	} {
+		r := &http.Request{Header: http.Header{"Cookie": {c.cookie}, "Authorization": {c.token}}}
+		found, err := u.Credential(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := u.Identify(t.Context(), r, found)
+		if !errors.Is(err, c.err) || err == nil && (id.Subject != "u-1" || !id.BindSubject || id.Credential.Kind != c.kind) {
+			t.Errorf("Identify of %q and %q = %q by %v, %v, want u-1, %v", c.cookie, c.token, id.Subject, id.Credential, err, c.err)
+		}
+	}
+}
+
 // The module remembers answers, and the gate can make it forget them.
 func TestTheUpstreamModuleRemembersAndForgets(t *testing.T) {
 	asked := 0
@@ -189,7 +230,10 @@ func TestAnUpstreamThatCannotWorkIsRefused(t *testing.T) {
 	for name, u := range map[string]UpstreamIdentity{
 		"no url": {Sessions: []UpstreamSession{{Kind: "cookie", Name: "session"}}, Subject: "id"}, "no session": {URL: "http://site", Subject: "id"}, "no subject": {URL: "http://site", Sessions: []UpstreamSession{{Kind: "bearer"}}},
 		"a negative cache": {URL: "http://site", Sessions: []UpstreamSession{{Kind: "bearer"}}, Subject: "id", CacheFor: -1}, "a negative timeout": {URL: "http://site", Sessions: []UpstreamSession{{Kind: "bearer"}}, Subject: "id", Timeout: -1},
-		"an unknown variable": {URL: "{env.STEPGATE_NO_SUCH_VARIABLE}", Sessions: []UpstreamSession{{Kind: "bearer"}}, Subject: "id"},
+		"an unknown kind of session": {URL: "http://site", Sessions: []UpstreamSession{{Kind: "query", Name: "sid"}}, Subject: "id"},
+		"an unknown binding":         {URL: "http://site", Sessions: []UpstreamSession{{Kind: "bearer"}}, Subject: "id", Bind: "device"},
+		"an unknown format":          {URL: "http://site", Sessions: []UpstreamSession{{Kind: "bearer"}}, Subject: "id", Format: "xml"},
+		"an unknown variable":        {URL: "{env.STEPGATE_NO_SUCH_VARIABLE}", Sessions: []UpstreamSession{{Kind: "bearer"}}, Subject: "id"},
 	} {
 		if err := u.Provision(caddy.Context{}); err == nil {
 			t.Errorf("Provision accepted an upstream with %s", name)
