@@ -76,7 +76,6 @@ func TestCredentialIsAnonymousWithoutASession(t *testing.T) {
 // The attacker's own stepped-up session is "mine"; the one he stole is "stolen".
 // Every line is read as the stolen one by some parser that is in use.
 func TestInvariantI2NoSpellingBringsASecondSessionPastUs(t *testing.T) {
-	const name = "casino_session"
 	second := map[string]string{
 		"same name, last wins (PHP, Django) or first (Express)": "casino_session=stolen",
 		"same name, same value":                                 "casino_session=mine",

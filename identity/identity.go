@@ -43,9 +43,7 @@ const (
 //
 // A request may bear several of different kinds or names, such as a cookie and a
 // token. Then a Credential is the first of them and leads to the others, which
-// [Credential.All] gives.
-// Two are compared with
-// [Credential.Shares], not with ==.
+// [Credential.All] gives; two are compared with [Credential.Shares], not with ==.
 type Credential struct {
 	Kind Kind
 	// Name is the cookie's or header's name.
