@@ -65,6 +65,8 @@ var mayImport = []struct {
 	{"internal/pgserver/pgtest", []string{"internal/pgserver"}, "it runs a database for tests"},
 	{"examples/casino", nil, "the site knows nothing of Stepgate"},
 	{"examples/casino/*", []string{"examples/casino"}, "the site knows nothing of Stepgate"},
+	{"examples/htmlsite", nil, "the site knows nothing of Stepgate"},
+	{"examples/htmlsite/*", []string{"examples/htmlsite"}, "the site knows nothing of Stepgate"},
 	{"examples/cluster", []string{"examples/casino", "internal/pgserver"}, "it runs what is built, as a cluster"},
 	{"e2e", nil, "it drives what is built, from outside"},
 	{"e2e/*", nil, "it drives what is built, from outside"},

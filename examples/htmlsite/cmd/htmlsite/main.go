@@ -1,0 +1,34 @@
+// Command htmlsite serves the example site of pages and forms. It is for
+// demonstrations on one machine: its players and their password are public.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/stepgate/stepgate/examples/htmlsite"
+)
+
+func main() {
+	listen := flag.String("listen", "127.0.0.1:8080", "`address` to listen on; with port 0, any free port")
+	flag.Parse()
+	if err := serve(*listen); err != nil {
+		fmt.Fprintln(os.Stderr, "htmlsite:", err)
+		os.Exit(1)
+	}
+}
+
+// serve prints the site's address once it listens, and then serves for ever.
+func serve(listen string) error {
+	ln, err := net.Listen("tcp", listen)
+	if err != nil {
+		return fmt.Errorf("listening: %w", err)
+	}
+	fmt.Printf("http://%s\n", ln.Addr())
+	server := &http.Server{Handler: htmlsite.New(), ReadHeaderTimeout: 10 * time.Second}
+	return fmt.Errorf("serving: %w", server.Serve(ln))
+}
