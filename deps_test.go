@@ -69,6 +69,7 @@ var mayImport = []struct {
 	{"examples/htmlsite/*", []string{"examples/htmlsite"}, "the site knows nothing of Stepgate"},
 	{"examples/spasite", nil, "the site knows nothing of Stepgate"},
 	{"examples/spasite/*", []string{"examples/spasite"}, "the site knows nothing of Stepgate"},
+	{"examples/phpsite", nil, "the site knows nothing of Stepgate"},
 	{"examples/cluster", []string{"examples/casino", "internal/pgserver"}, "it runs what is built, as a cluster"},
 	{"e2e", nil, "it drives what is built, from outside"},
 	{"e2e/*", nil, "it drives what is built, from outside"},
