@@ -146,6 +146,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
+	w.Header().Set("Cache-Control", "no-store")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mux.ServeHTTP(w, r)
@@ -162,7 +163,6 @@ func take(w http.ResponseWriter, r *http.Request, into any) bool {
 
 func answer(w http.ResponseWriter, status int, kind string, body any) {
 	w.Header().Set("Content-Type", kind)
-	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body) // the one error left is a caller who has gone
 }
@@ -265,5 +265,6 @@ func (s *Site) withdraw(w http.ResponseWriter, r *http.Request, p *player) {
 }
 
 func (s *Site) jwks(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", "max-age=300")
 	answer(w, http.StatusOK, "application/jwk-set+json", s.keys.public())
 }
