@@ -108,7 +108,7 @@ func TestPagesSayWhoIsLoggedIn(t *testing.T) {
 	_, b := open(t)
 	b.logIn("budi")
 	for path, shows := range map[string]string{
-		"/": "<h1>Poker Kenanga</h1>", "/wallet": "Rp10000000", "/transfers": "Belum ada penarikan.", "/profile": `<span id="username">budi</span>`,
+		"/": "<h1>Poker Kenanga</h1>", "/wallet": "Rp10000000", "/transfers": "Belum ada penarikan.", "/profile": `data-name="budi">budi</span>`,
 	} {
 		b.get(path).want(t, 200, "", `<body data-player="17">`, "Halo, <b>budi</b>", shows)
 	}
