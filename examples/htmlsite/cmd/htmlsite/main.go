@@ -16,19 +16,17 @@ import (
 func main() {
 	listen := flag.String("listen", "127.0.0.1:8080", "`address` to listen on; with port 0, any free port")
 	flag.Parse()
-	if err := serve(*listen); err != nil {
-		fmt.Fprintln(os.Stderr, "htmlsite:", err)
-		os.Exit(1)
+	ln, err := net.Listen("tcp", *listen)
+	if err == nil {
+		fmt.Printf("http://%s\n", ln.Addr())
+		err = serve(ln)
 	}
+	fmt.Fprintln(os.Stderr, "htmlsite:", err)
+	os.Exit(1)
 }
 
-// serve prints the site's address once it listens, and then serves for ever.
-func serve(listen string) error {
-	ln, err := net.Listen("tcp", listen)
-	if err != nil {
-		return fmt.Errorf("listening: %w", err)
-	}
-	fmt.Printf("http://%s\n", ln.Addr())
+// serve serves the site until the listener fails.
+func serve(ln net.Listener) error {
 	server := &http.Server{Handler: htmlsite.New(), ReadHeaderTimeout: 10 * time.Second}
-	return fmt.Errorf("serving: %w", server.Serve(ln))
+	return server.Serve(ln)
 }

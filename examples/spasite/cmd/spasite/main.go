@@ -17,26 +17,24 @@ func main() {
 	rotate := flag.Duration("rotate", time.Hour, "how long a key signs")
 	listen := flag.String("listen", "127.0.0.1:8080", "`address` to listen on; with port 0, any free port")
 	flag.Parse()
-	if err := serve(*listen, *rotate); err != nil {
-		fmt.Fprintln(os.Stderr, "spasite:", err)
-		os.Exit(1)
+	ln, err := net.Listen("tcp", *listen)
+	if err == nil {
+		fmt.Printf("http://%s\n", ln.Addr())
+		err = serve(ln, *rotate)
 	}
+	fmt.Fprintln(os.Stderr, "spasite:", err)
+	os.Exit(1)
 }
 
-// serve prints the site's address once it listens, and then serves for ever.
-func serve(listen string, rotate time.Duration) error {
-	ln, err := net.Listen("tcp", listen)
-	if err != nil {
-		return fmt.Errorf("listening: %w", err)
-	}
-	address := "http://" + ln.Addr().String()
-	site := spasite.New(spasite.Options{Issuer: address})
+// serve serves the site until the listener fails. It changes the signing key now and
+// then.
+func serve(ln net.Listener, rotate time.Duration) error {
+	site := spasite.New(spasite.Options{Issuer: "http://" + ln.Addr().String()})
 	go func() {
 		for range time.Tick(rotate) {
 			site.Rotate()
 		}
 	}()
-	fmt.Println(address)
 	server := &http.Server{Handler: site, ReadHeaderTimeout: 10 * time.Second}
-	return fmt.Errorf("serving: %w", server.Serve(ln))
+	return server.Serve(ln)
 }
