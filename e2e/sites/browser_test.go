@@ -2,7 +2,6 @@ package sites
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/cookiejar"
@@ -120,21 +119,6 @@ func (a answer) challenge() string {
 func (b *browser) solve(path, challenge, code string) answer {
 	b.t.Helper()
 	return b.post(path, "stepgate_challenge", challenge, "stepgate_action", "answer", "stepgate_factor", "sms", "stepgate_code", code)
-}
-
-// problem is what a script is told (RFC 9457), as far as these tests look at it.
-type problem struct {
-	Title     string `json:"title"`
-	Rule      string `json:"rule"`
-	Challenge struct{ ID, URL string }
-}
-
-func (a answer) problem() (p problem) {
-	a.t.Helper()
-	if err := json.Unmarshal([]byte(a.contents), &p); err != nil {
-		a.t.Fatalf("answer %d is no problem: %v\n%s", a.status, err, a.contents)
-	}
-	return p
 }
 
 // wantLedger fails the test unless a site's ledger has just these amounts.
