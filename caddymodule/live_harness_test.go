@@ -120,7 +120,10 @@ const ampleLimits = `
 			limit number 10000 per 1h
 			limit account 10000 per 1h
 			limit address 10000 per 1h
-			limit block 10000 per 1h`
+			limit network 10000 per 1h
+			limit block 10000 per 1h
+			limit country 10000 per 1h
+			limit all 10000 per 1h`
 
 const ordinarySite = `
 	reverse_proxy {SITE}`

@@ -62,7 +62,10 @@ const nodeCaddyfile = `{
 			limit number 100000 per 1h
 			limit account 100000 per 1h
 			limit address 100000 per 1h
+			limit network 100000 per 1h
 			limit block 100000 per 1h
+			limit country 100000 per 1h
+			limit all 100000 per 1h
 		}
 	}
 }

@@ -54,7 +54,9 @@ const gatewayOptions = `{
 		store bolt %[2]q
 		brand "Kasino Melati"
 		sms {
-			console
+			console {
+				unsafe_console "nobody but these tests reaches it"
+			}
 			countries ID
 		}
 	}
