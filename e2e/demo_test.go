@@ -255,6 +255,11 @@ func (c *totpCodes) next() string {
 	if c.last >= step {
 		step = c.last + 1
 	}
+	if end := now.Truncate(codeStep).Add(codeStep).Sub(now); step == now.Unix()/30+2 && end < codeTyping {
+		// The one that was passed over above is missing now, for these few seconds.
+		time.Sleep(end)
+		now = time.Now()
+	}
 	if step > now.Unix()/30+1 {
 		c.t.Fatal("the test uses codes faster than the clock makes them")
 	}
