@@ -94,9 +94,9 @@ type Config struct {
 	// for concurrent use. The request is nil for what happens beside one, as with an SMS
 	// whose provider answers late.
 	Observe func(r *http.Request, e audit.Event)
-	// Failed is told, as Observe is, of each error of what the gate depends on: the request was answered
-	// 503, or a player was not told of a change. The errors name what could not be asked,
-	// and no player. It must be quick.
+	// Failed is told, as Observe is, of each error of what the gate depends on: the
+	// request was answered 503, or a player was not told of a change. The errors name what
+	// could not be asked, and no player. It must be quick.
 	Failed func(r *http.Request, err error)
 	// Unlogged is told of requests whose URL must stand in no access log. Default: nobody
 	// is told.

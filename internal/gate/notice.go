@@ -39,7 +39,7 @@ func (g *Gate) tell(w http.ResponseWriter, r *http.Request, who *caller, alerts 
 		_ = http.NewResponseController(w).Flush()
 	}
 	t := teller{
-		backend: who.backend, sms: g.SMS, pages: g.Pages, notify: g.Notify, desk: g.desk(r, who.backend),
+		backend: who.backend, sms: g.SMS, pages: g.Pages, notify: g.Notify, desk: g.desk(who.backend),
 		observe: func(e audit.Event) { g.observe(r, e) }, failed: func(err error) { g.Failed(r, err) },
 	}
 	for _, alert := range alerts {

@@ -73,7 +73,7 @@ func (g *Gate) report(r *http.Request, provider string, report sms.Report) error
 	if err != nil {
 		return err
 	}
-	purpose, failed, err := g.SMS.Report(r.Context(), g.desk(r, b), provider, report)
+	purpose, failed, err := g.SMS.Report(r.Context(), g.desk(b), provider, report)
 	if err != nil || !failed {
 		return err
 	}

@@ -95,6 +95,9 @@ func (g *Gate) sendSMS(r *http.Request, who *caller, e errand) (courier.Sent, er
 	ctx := context.WithoutCancel(r.Context())
 	lang := g.language(r, who.own)
 	e.text.Region, e.text.Host = e.to.Region(), g.originHost(r)
+	if !g.checks(e.replaced) {
+		e.replaced = delivery.Running{} // another provider's
+	}
 	m := sms.Message{
 		To: e.to, Code: e.text.Code, Locale: string(lang), Validity: e.validity,
 		Brand: g.Pages.Brand(), Purpose: e.text.Rule, Avoid: e.last,
@@ -102,7 +105,7 @@ func (g *Gate) sendSMS(r *http.Request, who *caller, e errand) (courier.Sent, er
 	if m.Code != "" {
 		m.Text = g.Pages.SMSText(lang, e.text)
 	}
-	sent, err := g.SMS.Send(ctx, g.desk(r, who.backend), courier.Parcel{
+	sent, err := g.SMS.Send(ctx, g.desk(who.backend), courier.Parcel{
 		Purpose: e.purpose, Message: m, Lane: lane, Address: g.ClientIP(r), Replaced: e.replaced.Verification,
 		Rank: rankOf(e.purpose, lane), Waits: func(ctx context.Context, p courier.Purpose) (bool, error) { return g.waits(ctx, who.backend, p) },
 	})
@@ -161,9 +164,9 @@ func (g *Gate) originHost(r *http.Request) string {
 	return u.Hostname()
 }
 
-// desk is where the courier keeps the state of what this request causes. What it tells
-// may come after the request has ended.
-func (g *Gate) desk(_ *http.Request, b *Backend) courier.Desk {
+// desk is where the courier keeps its state. What it tells may come after the request
+// has ended that caused it.
+func (g *Gate) desk(b *Backend) courier.Desk {
 	return b.desk(func(e audit.Event) { g.observe(nil, e) }, func(err error) { g.Failed(nil, err) })
 }
 
@@ -218,7 +221,7 @@ func (g *Gate) verified(r *http.Request, who *caller, to sms.Number, s *delivery
 	if g.SMS == nil {
 		return
 	}
-	if err := g.SMS.Verified(context.WithoutCancel(r.Context()), g.desk(r, who.backend), s.Provider, to, s.LastSend); err != nil {
+	if err := g.SMS.Verified(context.WithoutCancel(r.Context()), g.desk(who.backend), s.Provider, to, s.LastSend); err != nil {
 		g.Failed(r, err)
 	}
 }
