@@ -28,6 +28,7 @@ const (
 	RequestNoFactor    Name = "request.no_factor"   // the player has no factor that the rule accepts
 	RequestOnHold      Name = "request.on_hold"     // a cooling-off time runs
 	RequestFrozen      Name = "request.frozen"      // the player has frozen the account
+	RequestSwapped     Name = "request.swapped"     // its session changed hands while the body was on its way; it was cut off
 	RequestUnavailable Name = "request.unavailable" // the store, the site or the provider of a code could not be asked
 )
 

@@ -96,7 +96,11 @@ type hit struct {
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, "the request broke off", http.StatusBadRequest)
+		return
+	}
 	s.mu.Lock()
 	s.hits = append(s.hits, hit{r.Method, r.URL.RequestURI(), string(body), r.Header.Clone()})
 	login, renewed := s.login, s.renewed

@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stepgate/stepgate/identity"
+	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/gate"
 )
 
@@ -87,6 +89,67 @@ func TestAttackSessionSwapUnderOneCookie(t *testing.T) {
 		thief.answer("/account/email", id, "totp", w.totp(mine))
 		wantHits(t, w, before)
 	})
+}
+
+// late is a body whose client does something before it sends it.
+type late struct {
+	io.Reader
+	before func()
+}
+
+func (l *late) Read(p []byte) (int, error) {
+	if l.before != nil {
+		before := l.before
+		l.before = nil
+		before()
+	}
+	return l.Reader.Read(p)
+}
+
+// The same thief keeps the body of his request back until he has logged in as sari:
+// whose request it is is decided when all of it is there, however it is sent.
+func TestAttackSessionSwapWhileTheBodyIsOnItsWay(t *testing.T) {
+	const change = "email=thief@example.com"
+	for name, c := range map[string]struct {
+		body   string
+		length int64
+		want   int // 0: the site got a request that broke off
+	}{
+		"of a known length":       {change, int64(len(change)), http.StatusUnauthorized},
+		"of an unknown length":    {change, -1, 0},
+		"too large to be held":    {change + strings.Repeat(" ", gate.DefaultMaxBody), int64(len(change)) + gate.DefaultMaxBody, 0},
+		"large, of no length":     {change + strings.Repeat(" ", gate.DefaultMaxBody), -1, 0},
+		"announced and not there": {change, int64(len(change)) + 1, http.StatusBadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, site := newSharing(t)
+			mine, _ := w.enrolTOTP("budi")
+			w.enrolTOTP("sari")
+			thief := w.browser("shared")
+			thief.stepUp(mine)
+			send := func(body io.Reader) *http.Response {
+				r := thief.request("POST", "/account/email", formType, "")
+				r.Body, r.ContentLength = io.NopCloser(body), c.length
+				return thief.do(r)
+			}
+			if c.want != http.StatusBadRequest {
+				before := len(w.site.all())
+				wantStatus(t, send(strings.NewReader(c.body)), http.StatusOK)
+				wantHits(t, w, before+1)
+			}
+			before := len(w.site.all())
+			res := send(&late{strings.NewReader(c.body), func() {
+				site.player.Store("sari")
+				wantStatus(t, thief.post("/login", "user", "sari"), http.StatusOK)
+			}})
+			wantHits(t, w, before+1) // the login
+			if c.want != 0 {
+				wantStatus(t, res, c.want)
+			} else if !w.saw(audit.RequestSwapped) {
+				t.Error("nobody was told of it")
+			}
+		})
+	}
 }
 
 // during is the site behind the gate, where something happens while it answers.

@@ -137,9 +137,16 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt route) 
 	if err := g.origin.Check(r); err != nil {
 		return g.refuseCrossSite(w, r, o, rt.rules)
 	}
+	whole, err := g.arrived(r)
+	if err != nil {
+		return g.refuseBody(w, r, o, nil, rt.rules)
+	}
 	who, err := g.identify(r, o)
 	if err != nil {
 		return g.refuseCaller(w, r, o, rt.rules, err)
+	}
+	if !whole {
+		g.watch(r, who)
 	}
 	if form, ok := takeForm(r); ok {
 		return g.answerFormAs(w, r, who, form, rt.next)
@@ -157,7 +164,7 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt route) 
 	case isUnholdable(err):
 		return g.refuseUnholdable(w, r, who, unmet)
 	case errors.Is(err, errBody):
-		return g.refuseBody(w, r, who, unmet)
+		return g.refuseBody(w, r, o, who, unmet)
 	case err != nil:
 		return g.unavailable(w, r, o, err)
 	case passed != nil:

@@ -208,7 +208,7 @@ func (g *Gate) refuseCapture(w http.ResponseWriter, r *http.Request, who *caller
 	if isUnholdable(err) {
 		return g.refuseUnholdable(w, r, who, rules)
 	}
-	return g.refuseBody(w, r, who, rules)
+	return g.refuseBody(w, r, who.own, who, rules)
 }
 
 func (g *Gate) refuseUnholdable(w http.ResponseWriter, r *http.Request, who *caller, rules []*policy.Rule) error {
@@ -231,8 +231,10 @@ func (g *Gate) unholdable(r *http.Request, who *caller, rules []*policy.Rule) re
 	return no
 }
 
-func (g *Gate) refuseBody(w http.ResponseWriter, r *http.Request, who *caller, rules []*policy.Rule) error {
-	return g.refuse(w, r, who.own, refusal{
+// refuseBody answers a request whose body broke off. Nobody may have been asked yet who
+// sent it: who is nil then.
+func (g *Gate) refuseBody(w http.ResponseWriter, r *http.Request, o own, who *caller, rules []*policy.Rule) error {
+	return g.refuse(w, r, o, refusal{
 		status: http.StatusBadRequest, problem: "unreadable-body", title: "The request's body could not be read to its end",
 		page:  challengepages.Outcome{Kind: challengepages.OutcomeCannotHold, Link: "/"},
 		event: audit.RequestUnholdable, reason: "body", rules: rules, who: who,

@@ -1,0 +1,89 @@
+package gate
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/stepgate/stepgate/internal/audit"
+)
+
+// # The attack
+//
+// Whoever holds a stolen password and an account of their own begins a request under
+// their own grant, keeps its body back, logs in as the victim over the same session, and
+// then sends the rest. The site looks at the session when it has the whole request, and
+// acts on the victim's account. So nobody's request is looked at before all of it is
+// here; and of one whose end cannot be waited for, the end goes on only once it is known
+// that the session is still the same player's.
+
+// errSwapped ends a body whose sender is not the caller any more.
+var errSwapped = errors.New("the session changed hands while the request's body was on its way")
+
+// arrived waits for the body of a request of a length that can be held. It reports
+// false for another, which has to be watched to its end; see [Gate.watch].
+func (g *Gate) arrived(r *http.Request) (whole bool, err error) {
+	switch {
+	case r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0:
+		return true, nil
+	case r.ContentLength < 0 || r.ContentLength > g.MaxBody:
+		return false, nil
+	}
+	body := make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, body); err != nil {
+		return false, errors.Join(errBody, err)
+	}
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{bytes.NewReader(body), r.Body}
+	return true, nil
+}
+
+// watch has the body of a request end in an error if the session is another player's, or
+// nobody's, by the time all of it is here.
+func (g *Gate) watch(r *http.Request, who *caller) {
+	// A copy, which nobody who handles the request changes.
+	asked := r.Clone(r.Context())
+	asked.Body = http.NoBody
+	r.Body = &watched{ReadCloser: r.Body, left: r.ContentLength, check: func() error { return g.unswapped(asked, who) }}
+}
+
+// unswapped asks anew whose session it is, and returns an error if it is not who's.
+func (g *Gate) unswapped(r *http.Request, who *caller) error {
+	if g.forgetter != nil {
+		g.forgetter.Forget(who.borne)
+	}
+	now, err := g.identify(r, who.own)
+	if err == nil && now.id == who.id && now.bound.Binding == who.bound.Binding {
+		return nil
+	}
+	g.observe(r, audit.Event{Name: audit.RequestSwapped, Subject: string(who.id)})
+	return errors.Join(errSwapped, err)
+}
+
+// watched is a body whose end is yielded only after check has said yes: the last of a
+// known number of bytes, or the end of a stream, whose parts go on as they come.
+type watched struct {
+	io.ReadCloser
+	// left is how much is to come; negative if that is not known.
+	left    int64
+	check   func() error
+	checked bool
+	failed  error
+}
+
+func (b *watched) Read(p []byte) (int, error) {
+	if b.failed != nil {
+		return 0, b.failed
+	}
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); !b.checked && (b.left == 0 || errors.Is(err, io.EOF)) {
+		b.checked = true
+		if b.failed = b.check(); b.failed != nil {
+			return 0, b.failed
+		}
+	}
+	return n, err
+}
