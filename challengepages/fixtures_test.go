@@ -134,7 +134,7 @@ func challengeStates() []state {
 			totp(c)
 			c.Rule, c.Details, c.Held, c.Others = "profile", nil, false, nil
 		}), true},
-		{"challenge-trust", with(func(c *Challenge) { totp(c); c.Trust, c.Help = true, "/.stepgate/security/help" }), true},
+		{"challenge-trust", with(func(c *Challenge) { totp(c); c.Trust, c.Help = 30*24*time.Hour, "/.stepgate/security/help" }), true},
 		{"challenge-off", with(func(c *Challenge) { totp(c); c.Rule, c.Details, c.Others = "settings_off", nil, nil }), false},
 		{"challenge-long", with(func(c *Challenge) {
 			totp(c)

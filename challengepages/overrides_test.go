@@ -75,6 +75,7 @@ func TestLanguageNeedsNoFallbackWhereItIsWhole(t *testing.T) {
 	text = strings.ReplaceAll(text, `{ one = "Wrong code. {n} try left.", other = "Wrong code. {n} tries left." }`,
 		`{ zero = "0: {n}", one = "1", two = "2", few = "few: {n}", many = "many: {n}", other = "other: {n}" }`)
 	text = strings.ReplaceAll(text, `{ one = "Wrong key. {n} try left.", other = "Wrong key. {n} tries left." }`, `"Wrong key: {n}"`)
+	text = strings.ReplaceAll(text, `{ one = "Trust this browser for {days} day", other = "Trust this browser for {days} days" }`, `"Trust: {days}"`)
 	r := newRenderer(t, withFolder(folder("messages/ar.toml", text)), func(b *Brand) { b.Languages = []Lang{"ar"} })
 	for left, want := range map[int]string{2: "2", 3: "few: 3", 11: "many: 11", 100: "other: 100"} {
 		c := withdrawal()

@@ -57,7 +57,7 @@ func challengeSamples() []sample {
 		}
 	}
 	plain := held
-	plain.Factor, plain.Details, plain.ResendAt, plain.Trust, plain.Help = "sms", nil, sampleTime, true, "/help"
+	plain.Factor, plain.Details, plain.ResendAt, plain.Trust, plain.Help = "sms", nil, sampleTime, 30*24*time.Hour, "/help"
 	return append(all, sample{"challenge held without details", plain})
 }
 

@@ -52,8 +52,8 @@ type challengeView struct {
 	Late       []template.HTML
 	Others     []otherFactor
 	CancelWhat string
-	// Trust offers to trust the browser.
-	Trust bool
+	// Trust offers to trust the browser, or is empty.
+	Trust template.HTML
 	// Help is the path of the page for players who can confirm by nothing, or empty.
 	Help string
 }
@@ -110,7 +110,9 @@ func (r *Renderer) fillChallenge(f *frame, c Challenge) {
 			v.Resend, v.Next = nil, v.Resend
 		}
 	}
-	v.Trust = c.Trust && v.Field != nil
+	if c.Trust > 0 && v.Field != nil {
+		v.Trust = w.html("trust", "days", int(c.Trust/(24*time.Hour)))
+	}
 	if c.Help != "" {
 		v.Help = localPath(c.Help)
 	}

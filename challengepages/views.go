@@ -109,8 +109,9 @@ type Challenge struct {
 	// Held tells whether a form is held that is sent on after the right code;
 	// otherwise the player is led back to the page they asked for.
 	Held bool
-	// Trust offers to trust this browser: a box, not ticked, of the name FieldTrust.
-	Trust bool
+	// Trust offers to trust this browser for so long: a box, not ticked, of the name
+	// FieldTrust. Zero offers nothing; days count whole.
+	Trust time.Duration
 	// Help is the path of the page for players who can use none of their factors.
 	Help string
 }

@@ -117,6 +117,9 @@ type Pending struct {
 	// browser's own secret; Browser is empty for callers that have none.
 	Binding string `json:"binding"`
 	Browser string `json:"browser,omitempty"`
+	// Device is the keyed hash of the secret of a trusted device, of whoever showed one
+	// when the challenge was opened.
+	Device string `json:"device,omitempty"`
 	// FirstMet tells that the browser's secret was made with this challenge.
 	FirstMet bool      `json:"first_met,omitempty"`
 	Opened   time.Time `json:"opened"`

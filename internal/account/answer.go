@@ -50,7 +50,7 @@ type Answer struct {
 	Skew int
 	// Trust makes the browser a trusted device, if the answer is right and no
 	// recovery key.
-	Trust bool
+	Trust Trust
 	// Client is where it comes from, for the player's eyes.
 	Client Client
 }
@@ -112,7 +112,8 @@ func (b *Book) Answer(ctx context.Context, id ID, in Answer) (Result, error) {
 // attempt is an answer that is looked at.
 type attempt struct {
 	Answer
-	asker Asker
+	asker   Asker
+	browser string
 	// trusted tells that it is spent from the budgets of a trusted browser, failed how
 	// many wrong answers in a row came before it.
 	trusted bool
@@ -129,7 +130,7 @@ func (a *Account) attempt(in Answer, now time.Time) (attempt, Result) {
 	if p == nil || p.Wrong >= AttemptsPerChallenge {
 		return attempt{}, Result{}
 	}
-	t := attempt{Answer: in, asker: Asker{Browser: p.Browser, Purpose: in.Purpose}, trusted: a.Device(p.Browser) != nil}
+	t := attempt{Answer: in, browser: p.Browser, asker: Asker{Device: p.Device, Purpose: in.Purpose}, trusted: a.Device(p.Device) != nil}
 	if spent := a.budgets(t)[in.Factor]; spent != nil {
 		t.failed = spent.InARow
 	}
@@ -164,7 +165,7 @@ func (a *Account) warn(id ID, t attempt, d drawn) []Alert {
 	if t.kind == "" || t.kind == KindDisabled && (spent == nil || !spent.Disabled) {
 		return nil
 	}
-	a.note(t.kind, t.Client, t.asker.Browser, d.at)
+	a.note(t.kind, t.Client, t.browser, d.at)
 	return []Alert{a.alert(id, t.kind, d, time.Time{})}
 }
 
@@ -202,14 +203,14 @@ func (b *Book) right(id ID, a *Account, t attempt, root time.Time, d drawn) (Res
 		a.revoke()
 		events = append(events, audit.Event{Name: audit.RecoveryKeyUsed, Challenge: t.Challenge},
 			audit.Event{Name: audit.RecoveryKeyIssued}, audit.Event{Name: audit.AccountGrantsRevoked})
-	case t.Trust && t.asker.Browser != "" && a.trust(t.asker.Browser, t.Client, now):
+	case t.Trust.Device != "" && a.trust(t.asker.Device, t.Trust, t.Client, now):
 		kind = KindDeviceTrusted
 		events = append(events, audit.Event{Name: audit.DeviceTrusted})
-	case t.failed >= FreeAttempts && a.Device(t.asker.Browser) == nil:
+	case t.failed >= FreeAttempts && a.Device(t.asker.Device) == nil:
 		// A success after failures (OWASP ASVS 6.3.5).
 		kind = KindFailures
 	}
-	a.note(kind, t.Client, t.asker.Browser, now)
+	a.note(kind, t.Client, t.browser, now)
 	if kind != KindPassed {
 		out.Alerts = []Alert{a.alert(id, kind, d, root)}
 	}

@@ -32,8 +32,9 @@ const (
 
 // Asker is from where and for what somebody answers. Budgets are kept by it.
 type Asker struct {
-	// Browser is the keyed hash of the browser's secret, empty if there is none.
-	Browser string
+	// Device is the keyed hash of the secret of a trusted device, empty if none was
+	// shown.
+	Device  string
 	Purpose Purpose
 }
 
@@ -58,22 +59,22 @@ type Wait struct {
 // Disabled reports whether a factor was disabled for the asker after too many
 // failures.
 func (a *Account) Disabled(f policy.Factor, who Asker) bool {
-	spent := a.spent(who.Browser)[f]
+	spent := a.spent(who.Device)[f]
 	return spent != nil && spent.Disabled
 }
 
 // NotBefore returns when an asker's next answer by a factor is looked at; it may be
 // past.
 func (a *Account) NotBefore(f policy.Factor, who Asker) time.Time {
-	if spent := a.spent(who.Browser)[f]; spent != nil && spent.Waits[who.Purpose] != nil {
+	if spent := a.spent(who.Device)[f]; spent != nil && spent.Waits[who.Purpose] != nil {
 		return spent.Waits[who.Purpose].NotBefore
 	}
 	return time.Time{}
 }
 
 // spent returns the budgets of a browser: a trusted one has its own.
-func (a *Account) spent(browser string) map[policy.Factor]*Failures {
-	if d := a.Device(browser); d != nil {
+func (a *Account) spent(device string) map[policy.Factor]*Failures {
+	if d := a.Device(device); d != nil {
 		if d.Failures == nil {
 			d.Failures = map[policy.Factor]*Failures{}
 		}
@@ -85,7 +86,7 @@ func (a *Account) spent(browser string) map[policy.Factor]*Failures {
 // budgets returns those from which an attempt is or was spent, even if the browser has
 // become trusted since; nil if they ended with its trust.
 func (a *Account) budgets(t attempt) map[policy.Factor]*Failures {
-	switch d := a.Device(t.asker.Browser); {
+	switch d := a.Device(t.asker.Device); {
 	case !t.trusted:
 		return a.Failures
 	case d != nil:
@@ -111,7 +112,7 @@ func (a *Account) mayTry(f policy.Factor, who Asker, now time.Time) Result {
 // spend counts one wrong answer for a factor. It returns the events, and of what
 // the player is to be told: KindFailures, KindDisabled, or nothing.
 func (a *Account) spend(f policy.Factor, who Asker, now time.Time) ([]audit.Event, Kind) {
-	budgets := a.spent(who.Browser)
+	budgets := a.spent(who.Device)
 	spent := budgets[f]
 	if spent == nil {
 		spent = new(Failures)

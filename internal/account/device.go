@@ -10,7 +10,7 @@ import (
 
 // Trusted devices; design.md section 9.
 const (
-	// TrustLifetime is how long a browser is trusted.
+	// TrustLifetime is how long a browser is trusted, unless the operator says otherwise.
 	TrustLifetime = 30 * 24 * time.Hour
 	// MaxDevices is how many browsers an account trusts; the oldest gives way.
 	MaxDevices = 10
@@ -30,7 +30,8 @@ type Client struct {
 // owner has said so. It has budgets of its own, and counts as no factor (NIST SP
 // 800-63B-4 section 5.1).
 type Device struct {
-	// ID is the keyed hash of the browser's secret.
+	// ID is the keyed hash of a secret that the browser was given for this account when
+	// it became trusted, and that it shows beside its session.
 	ID     string    `json:"id"`
 	Client Client    `json:"client"`
 	Since  time.Time `json:"since"`
@@ -39,24 +40,35 @@ type Device struct {
 	Failures map[policy.Factor]*Failures `json:"failures,omitempty"`
 }
 
-// Device returns the trusted device of a browser, or nil.
-func (a *Account) Device(browser string) *Device {
-	if browser == "" {
+// Trust is what an answer says of the browser that it comes from: that it becomes a
+// trusted device under the keyed hash of a new secret, for so long. The zero value says
+// nothing.
+//
+// The secret has to be new. One that a browser had before may have been put there by
+// somebody who has it too, and who waits for the player to trust it.
+type Trust struct {
+	Device string
+	For    time.Duration
+}
+
+// Device returns the trusted device of a keyed hash, or nil.
+func (a *Account) Device(id string) *Device {
+	if id == "" {
 		return nil
 	}
 	for i := range a.Devices {
-		if a.Devices[i].ID == browser {
+		if a.Devices[i].ID == id {
 			return &a.Devices[i]
 		}
 	}
 	return nil
 }
 
-// trust makes a browser a trusted device, or renews it, and reports whether it is a
-// new one.
-func (a *Account) trust(browser string, c Client, now time.Time) bool {
-	if d := a.Device(browser); d != nil {
-		d.Client, d.Until = c, now.Add(TrustLifetime)
+// trust makes a browser a trusted device, or renews the one that it was, and reports
+// whether it is a new one.
+func (a *Account) trust(was string, t Trust, c Client, now time.Time) bool {
+	if d := a.Device(was); d != nil {
+		d.ID, d.Client, d.Until = strings.Clone(t.Device), c, now.Add(t.For)
 		return false
 	}
 	if len(a.Devices) >= MaxDevices {
@@ -68,6 +80,6 @@ func (a *Account) trust(browser string, c Client, now time.Time) bool {
 		}
 		a.Devices = slices.Delete(a.Devices, oldest, oldest+1)
 	}
-	a.Devices = append(a.Devices, Device{ID: strings.Clone(browser), Client: c, Since: now, Until: now.Add(TrustLifetime)})
+	a.Devices = append(a.Devices, Device{ID: strings.Clone(t.Device), Client: c, Since: now, Until: now.Add(t.For)})
 	return true
 }

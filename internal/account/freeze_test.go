@@ -55,7 +55,7 @@ func TestThePhoneThatAFreezeIsAboutIsToldNothingAndItsLinksEnd(t *testing.T) {
 	stolen := w.bound(send.Setup, send.Code)
 	w.clock.add(time.Minute)
 	id, code := w.texted()
-	trusted := w.want(account.Answer{Challenge: id, Factor: policy.SMS, Code: code, Expected: code, Trust: true}, account.Right)
+	trusted := w.want(account.Answer{Challenge: id, Factor: policy.SMS, Code: code, Expected: code, Trust: w.trusting()}, account.Right)
 	toThief := trusted.Alerts[0]
 	if diff := cmp.Diff([]sms.Number{otherPhone}, toThief.Phones); diff != "" {
 		t.Fatalf("phones (-want +got):\n%s", diff)

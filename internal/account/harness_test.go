@@ -168,7 +168,7 @@ func (w *world) wrongTOTP(secret []byte) string {
 func (w *world) interruption(request string) account.Interruption {
 	*w.opened++
 	return account.Interruption{
-		Rules: "withdrawal", Fingerprint: request, Binding: "session", Browser: w.browser,
+		Rules: "withdrawal", Fingerprint: request, Binding: "session", Browser: w.browser, Device: w.browser,
 		ID: fmt.Sprintf("challenge-%d", *w.opened), Lifetime: challenge.Lifetime,
 	}
 }
@@ -219,7 +219,7 @@ func (w *world) text(id string) string {
 
 // asker is who answers for a purpose.
 func (w *world) asker(purpose account.Purpose) account.Asker {
-	return account.Asker{Browser: w.browser, Purpose: purpose}
+	return account.Asker{Device: w.browser, Purpose: purpose}
 }
 
 // answer gives an answer, to a request unless it says for what.

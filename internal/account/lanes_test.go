@@ -18,10 +18,15 @@ func (w *world) from(browser string) *world {
 	return &other
 }
 
+// trusting asks to trust the world's browser; an app has none.
+func (w *world) trusting() account.Trust {
+	return account.Trust{Device: w.browser, For: account.TrustLifetime}
+}
+
 // trust makes the world's browser a trusted device.
 func (w *world) trust(secret []byte) account.Result {
 	w.Helper()
-	r := w.want(account.Answer{Challenge: w.challenge(), Factor: policy.TOTP, Code: w.totp(secret, 0), Trust: true}, account.Right)
+	r := w.want(account.Answer{Challenge: w.challenge(), Factor: policy.TOTP, Code: w.totp(secret, 0), Trust: w.trusting()}, account.Right)
 	w.clock.add(30 * time.Second)
 	return r
 }
@@ -115,12 +120,12 @@ func TestTrustingABrowserClearsTheFailuresThatItMadeBefore(t *testing.T) {
 func TestOnlyARightAnswerByAFactorMakesABrowserTrusted(t *testing.T) {
 	w := newWorld(t)
 	secret, key := w.enrolTOTP()
-	w.want(account.Answer{Challenge: w.challenge(), Factor: policy.TOTP, Code: w.wrongTOTP(secret), Trust: true}, account.Wrong)
+	w.want(account.Answer{Challenge: w.challenge(), Factor: policy.TOTP, Code: w.wrongTOTP(secret), Trust: w.trusting()}, account.Wrong)
 	in := w.recover(key)
-	in.Trust = true
+	in.Trust = w.trusting()
 	w.want(in, account.Right)
 	app := w.from("")
-	app.want(account.Answer{Challenge: app.challenge(), Factor: policy.TOTP, Code: w.totp(secret, 0), Trust: true}, account.Right)
+	app.want(account.Answer{Challenge: app.challenge(), Factor: policy.TOTP, Code: w.totp(secret, 0), Trust: app.trusting()}, account.Right)
 	if n := len(w.account().Devices); n != 0 {
 		t.Fatalf("%d browsers are trusted after a wrong answer, a recovery key and an app", n)
 	}

@@ -125,7 +125,7 @@ func TestInvariantI5ASuccessClearsTheLaneInWhichItWasAttempted(t *testing.T) {
 	owner, stranger := w.from("owner's"), w.from("stranger's")
 	ticket := owner.ticket(typed(owner.challenge(), "314159"))
 	trusting := typed(owner.challenge(), "271828")
-	trusting.Expected, trusting.Trust = "271828", true
+	trusting.Expected, trusting.Trust = "271828", owner.trusting()
 	owner.want(trusting, account.Right) // of another challenge, in the same browser
 	stranger.failManaged(1)
 	owner.failManaged(1)
@@ -150,7 +150,7 @@ func TestATrustedBrowserComesFromAManagedCodeToo(t *testing.T) {
 	w := newWorld(t)
 	w.enrolSMS()
 	in := typed(w.challenge(), "314159")
-	in.Trust, in.Client = true, account.Client{Browser: "Chrome"}
+	in.Trust, in.Client = w.trusting(), account.Client{Browser: "Chrome"}
 	r := w.wantSettled(w.ticket(in), true, account.Right)
 	if d := w.account().Device(w.browser); d == nil || d.Client.Browser != "Chrome" || len(r.Alerts) != 1 || r.Alerts[0].Kind != account.KindDeviceTrusted {
 		t.Errorf("device %v, %d alerts", d, len(r.Alerts))

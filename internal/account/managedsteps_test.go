@@ -48,7 +48,7 @@ func (d *drive) ask(q *inquiry) {
 func (d *drive) attempt(p *person, c asked) {
 	in := account.Answer{
 		Challenge: c.id, Factor: policy.SMS, Purpose: pick(d, []account.Purpose{account.ForRequest, account.ForSettings}),
-		Code: d.code(p, c, policy.SMS), Trust: d.one(6),
+		Code: d.code(p, c, policy.SMS), Trust: d.trusting(p),
 	}
 	tickets := copies(d, d.times(), func(b *account.Book) *account.Ticket {
 		r, ticket, err := b.Attempt(ctx, d.id, in)

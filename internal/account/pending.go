@@ -18,8 +18,8 @@ type Interruption struct {
 	// Rules and Fingerprint say what is interrupted: the same two mean the same
 	// challenge.
 	Rules, Fingerprint string
-	// Binding and Browser as in Pending.
-	Binding, Browser string
+	// Binding, Browser and Device as in Pending.
+	Binding, Browser, Device string
 	// FirstMet tells that the browser showed no secret; Browser is then the hash of
 	// the one that it will be given if this opens a challenge with the id ID.
 	FirstMet bool
@@ -69,9 +69,9 @@ func (b *Book) Open(ctx context.Context, id ID, in Interruption) (Opened, error)
 			}
 		}
 		// What is open in trusted browsers does not give way to what others open.
-		trusted := a.Device(in.Browser) != nil
+		trusted := a.Device(in.Device) != nil
 		for {
-			same := slices.DeleteFunc(slices.Clone(a.Pending), func(p Pending) bool { return (a.Device(p.Browser) != nil) != trusted })
+			same := slices.DeleteFunc(slices.Clone(a.Pending), func(p Pending) bool { return (a.Device(p.Device) != nil) != trusted })
 			if len(same) < MaxPending {
 				break
 			}
@@ -79,7 +79,7 @@ func (b *Book) Open(ctx context.Context, id ID, in Interruption) (Opened, error)
 		}
 		out.New = true
 		out.Pending = Pending{
-			ID: in.ID, Rules: in.Rules, Fingerprint: in.Fingerprint, Binding: in.Binding, Browser: in.Browser,
+			ID: in.ID, Rules: in.Rules, Fingerprint: in.Fingerprint, Binding: in.Binding, Browser: in.Browser, Device: in.Device,
 			FirstMet: in.FirstMet, Opened: now, Expires: now.Add(in.Lifetime),
 		}
 		a.Pending = append(a.Pending, out.Pending)

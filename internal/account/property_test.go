@@ -184,6 +184,14 @@ func (d *drive) done(p *person, what string) { d.did[p.name+": "+what]++ }
 // one in n.
 func (d *drive) one(n int) bool { return d.IntN(n) == 0 }
 
+// trusting asks now and then to trust the browser of a person.
+func (d *drive) trusting(p *person) account.Trust {
+	if !d.one(6) {
+		return account.Trust{}
+	}
+	return account.Trust{Device: p.browser, For: account.TrustLifetime}
+}
+
 func pick[T any](d *drive, from []T) (one T) {
 	if len(from) > 0 {
 		one = from[d.IntN(len(from))]

@@ -29,7 +29,7 @@ func (d *drive) open(p *person) {
 		c.phone, c.code = d.people[0].phones[0], d.digits()
 	}
 	in := account.Interruption{
-		Rules: pick(d, []string{"withdrawal", "settings"}), Fingerprint: c.id, Binding: p.session, Browser: p.browser, ID: c.id,
+		Rules: pick(d, []string{"withdrawal", "settings"}), Fingerprint: c.id, Binding: p.session, Browser: p.browser, Device: p.browser, ID: c.id,
 		Exclusive: d.one(4), Lifetime: 10 * time.Minute,
 	}
 	o, err := d.book().Open(ctx, d.id, in)
@@ -85,7 +85,7 @@ func (d *drive) answer(p *person) {
 	}
 	in := account.Answer{
 		Challenge: c.id, Factor: f, Purpose: pick(d, []account.Purpose{account.ForRequest, account.ForSettings}), Code: d.code(p, c, f),
-		Expected: c.code, Skew: 1, Trust: d.one(6),
+		Expected: c.code, Skew: 1, Trust: d.trusting(p),
 	}
 	before := slices.Clone(m.bound)
 	ok, grade, root := m.right(c, f, in.Code, d.at)

@@ -90,14 +90,21 @@ type answer struct {
 
 // try looks at one answer. What the account says is final; the challenge only
 // follows it.
-func (g *Gate) try(r *http.Request, who *caller, ch *challenge.Challenge, given answer) (tried, error) {
+func (g *Gate) try(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, given answer) (tried, error) {
 	if !ch.Accepts(given.factor) {
 		return tried{Result: account.Result{Verdict: account.Unusable}}, nil
 	}
 	ctx, b, f := r.Context(), who.backend, given.factor
 	answer := account.Answer{
 		Challenge: ch.ID, Factor: f, Purpose: purposeOf(ch.Rules[0]), Code: given.code, Skew: g.skew,
-		Trust: given.trust && mayTrust(ch, f), Client: g.clientOf(r),
+		Client: g.clientOf(r),
+	}
+	secret, err := "", error(nil)
+	if given.trust && g.mayTrust(ch, f) {
+		if secret, err = g.newSecret(); err != nil {
+			return tried{}, err
+		}
+		answer.Trust = account.Trust{Device: deviceHash(b.Ring, who.id, secret), For: g.Remember}
 	}
 	if f != policy.RecoveryKey {
 		normal, ok := factor.NormalizeCode(given.code)
@@ -109,7 +116,6 @@ func (g *Gate) try(r *http.Request, who *caller, ch *challenge.Challenge, given 
 		return g.malformed(ctx, who, ch)
 	}
 	var t tried
-	var err error
 	// What only the provider knows is asked of it. Where it has not answered when it was to
 	// send the code, or is configured no more, nobody knows the code, and every answer is
 	// wrong.
@@ -135,6 +141,10 @@ func (g *Gate) try(r *http.Request, who *caller, ch *challenge.Challenge, given 
 	if t.Verdict == account.Right && f == policy.SMS {
 		g.verified(r, who, ch.Phone, &ch.Sending)
 	}
+	if t.Verdict == account.Right && secret != "" {
+		who.knowDevice(secret)
+		setCookie(w, r, deviceCookie(who.id), secret, g.Remember)
+	}
 	return t, nil
 }
 
@@ -145,10 +155,10 @@ type tried struct {
 	over bool
 }
 
-// mayTrust reports whether a browser can be trusted after an answer: by a factor of the
-// account that its holder uses every day.
-func mayTrust(ch *challenge.Challenge, f policy.Factor) bool {
-	return ch.Enrolled && ch.Browser != "" && f != policy.RecoveryKey
+// mayTrust reports whether a browser, or an app that keeps cookies, can be trusted after
+// an answer: by a factor of the account that its holder uses every day.
+func (g *Gate) mayTrust(ch *challenge.Challenge, f policy.Factor) bool {
+	return g.Remember > 0 && ch.Enrolled && f != policy.RecoveryKey
 }
 
 // malformed is the result for what cannot be a code. It is compared with
@@ -186,7 +196,7 @@ func (g *Gate) answerPage(w http.ResponseWriter, r *http.Request, who *caller, c
 	if strings.TrimSpace(given.code) == "" {
 		return g.again(w, r, who, ch, shown{factor: f, problem: challengepages.ProblemEmptyCode})
 	}
-	result, err := g.try(r, who, ch, given)
+	result, err := g.try(w, r, who, ch, given)
 	defer func() {
 		answered := w
 		if failed != nil {
@@ -406,7 +416,10 @@ func (g *Gate) showChallenge(w http.ResponseWriter, r *http.Request, who *caller
 	page := challengepages.Challenge{
 		ID: ch.ID, Action: g.target(r), Rule: ch.Rules[0], Factor: string(s.factor),
 		AttemptsLeft: left, Problem: s.problem, RetryAt: s.retryAt, Expires: ch.Expires, Held: ch.Held != nil, Now: now,
-		Help: g.helpURL(), Trust: mayTrust(ch, s.factor) && a.Device(ch.Browser) == nil,
+		Help: g.helpURL(),
+	}
+	if g.mayTrust(ch, s.factor) && a.Device(who.device()) == nil {
+		page.Trust = g.Remember
 	}
 	for _, d := range ch.Details {
 		page.Details = append(page.Details, challengepages.Detail(d))

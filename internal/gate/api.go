@@ -136,7 +136,7 @@ func (g *Gate) answerAPI(w http.ResponseWriter, r *http.Request, who *caller, ch
 	if state := ch.State(g.Now()); state != challenge.Pending {
 		return g.ended(w, r, who, ch)
 	}
-	result, err := g.try(r, who, ch, answer{factor: in.Factor, code: in.Code, trust: in.TrustBrowser})
+	result, err := g.try(w, r, who, ch, answer{factor: in.Factor, code: in.Code, trust: in.TrustBrowser})
 	defer g.tell(w, r, who, result.Alerts...)
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/grant"
 	"github.com/stepgate/stepgate/internal/seal"
 )
@@ -24,8 +25,11 @@ const (
 	cookieGrant    = "stepgate-grant"
 	cookieBrowser  = "stepgate-browser"
 	cookieLanguage = "stepgate-language"
-	cookiePrefix   = "stepgate-"
-	hostPrefix     = "__Host-"
+	// cookieDevice begins the name of the cookie by which a browser is trusted by one
+	// account; the rest names the account. Several players may share a browser.
+	cookieDevice = "stepgate-device-"
+	cookiePrefix = "stepgate-"
+	hostPrefix   = "__Host-"
 )
 
 // headerChallenge names the passed challenge whose approval a repeated request
@@ -39,6 +43,8 @@ const browserLifetime = 400 * 24 * time.Hour
 // own is what a request carried for the gate itself.
 type own struct {
 	grant, browser, language, challenge string
+	// devices are the secrets of trusted devices, by what their cookies' names end in.
+	devices map[string]string
 	// release is set where the request is one that the gate itself restored.
 	release *release
 }
@@ -157,6 +163,9 @@ func trimBlanks(s string) string {
 // duplicated is a value that no cookie of ours can have.
 const duplicated = "\x00"
 
+// maxDevices is of how many accounts that share a browser the trust is looked at.
+const maxDevices = 8
+
 // take keeps the value of a cookie of ours, if it counts, and reports whether it
 // is one.
 func (o *own) take(name, value string, counts bool) bool {
@@ -178,7 +187,14 @@ func (o *own) take(name, value string, counts bool) bool {
 	case cookieLanguage:
 		o.language = keep(o.language)
 	default:
-		return false
+		account, found := strings.CutPrefix(name, cookieDevice)
+		if !found || len(o.devices) >= maxDevices && o.devices[account] == "" {
+			return found
+		}
+		if o.devices == nil {
+			o.devices = map[string]string{}
+		}
+		o.devices[account] = keep(o.devices[account])
 	}
 	return true
 }
@@ -229,12 +245,33 @@ func (g *Gate) setGrant(w http.ResponseWriter, r *http.Request, b *Backend, gr *
 // browserHash returns the keyed hash under which a browser's secret is kept;
 // empty if the secret is none of ours in form.
 func browserHash(ring *seal.Ring, secret string) string {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(secret)
-	if err != nil || len(raw) != 16 {
+	if !isSecret(secret) {
 		return ""
 	}
 	sum := ring.MAC(seal.Browser, "hash", secret)
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// deviceHash returns the keyed hash under which an account knows a trusted device; empty
+// if the secret is none of ours in form.
+func deviceHash(ring *seal.Ring, id account.ID, secret string) string {
+	if !isSecret(secret) {
+		return ""
+	}
+	sum := ring.MAC(seal.Device, string(id), secret)
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// deviceCookie returns the name of the cookie by which an account trusts a browser.
+func deviceCookie(id account.ID) string { return cookieDevice + deviceSuffix(id) }
+
+// deviceSuffix tells the accounts of one browser apart.
+func deviceSuffix(id account.ID) string { return string(id[:min(len(id), 8)]) }
+
+// isSecret reports whether a cookie's value has the form of a secret that we draw.
+func isSecret(secret string) bool {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(secret)
+	return err == nil && len(raw) == 16
 }
 
 // firstSecret returns the secret for a browser that shows none when a challenge
@@ -245,7 +282,7 @@ func firstSecret(ring *seal.Ring, challengeID string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// newSecret draws a secret for a browser that shows none.
+// newSecret draws a secret for a browser.
 func (g *Gate) newSecret() (string, error) {
 	var secret [16]byte
 	if _, err := io.ReadFull(g.Rand, secret[:]); err != nil {

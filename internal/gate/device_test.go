@@ -18,11 +18,7 @@ func (w *world) trusted(secret []byte) *browser {
 	w.t.Helper()
 	b := w.browser("sari")
 	b.header.Set("User-Agent", phoneBrowser)
-	res := b.get("/statement")
-	id := challengeID(w.t, text(w.t, res))
-	wantStatus(w.t, b.post("/statement", challengepages.FieldChallenge, id, challengepages.FieldAction, challengepages.ActionAnswer,
-		challengepages.FieldFactor, "totp", challengepages.FieldCode, w.totp(secret), challengepages.FieldTrust, "1"), http.StatusSeeOther)
-	w.clock.add(30 * time.Second)
+	b.trust(secret)
 	return b
 }
 
@@ -54,6 +50,83 @@ func TestABrowserIsTrustedWhereThePlayerSaysSo(t *testing.T) {
 	wantStatus(t, mine.settle("/forget", "totp", w.totp(secret), challengepages.FieldDevice, d[0].ID), http.StatusSeeOther)
 	if n := len(w.account("sari").Devices); n != 0 {
 		t.Errorf("%d browsers are trusted after the only one was forgotten", n)
+	}
+}
+
+// trust answers the challenge of the statement and trusts the browser.
+func (b *browser) trust(secret []byte) {
+	b.w.t.Helper()
+	id := challengeID(b.w.t, text(b.w.t, b.get("/statement")))
+	wantStatus(b.w.t, b.post("/statement", challengepages.FieldChallenge, id, challengepages.FieldAction, challengepages.ActionAnswer,
+		challengepages.FieldFactor, "totp", challengepages.FieldCode, b.w.totp(secret), challengepages.FieldTrust, "1"), http.StatusSeeOther)
+	b.w.clock.add(30 * time.Second)
+}
+
+// A thief sets all of our cookies in sari's browser, as he may on a computer that both
+// use, and waits for her to trust it: what it is trusted by is drawn in that moment.
+func TestAttackFixationOfTheDeviceCookie(t *testing.T) {
+	w := newWorld(t)
+	secret, _ := w.enrolTOTP("sari")
+	w.trusted(secret) // so that the thief knows how such a cookie is called
+	thief := w.browser("sari")
+	thief.get("/statement") // gives him a secret of his own
+	for name := range w.trusted(secret).jar {
+		if thief.jar[name] == "" {
+			thief.jar[name] = "AAAAAAAAAAAAAAAAAAAAAA"
+		}
+	}
+	victim := w.browser("sari")
+	for name, value := range thief.jar {
+		victim.jar[name] = value
+	}
+	victim.trust(secret)
+	known := len(w.account("sari").Devices)
+	page := text(t, thief.get("/totp-only"))
+	if !strings.Contains(page, challengepages.FieldTrust) {
+		t.Error("the thief's browser is trusted")
+	}
+	if page := text(t, victim.get("/totp-only")); strings.Contains(page, challengepages.FieldTrust) {
+		t.Error("the victim's browser is not trusted")
+	}
+	if known != 3 {
+		t.Errorf("%d browsers are trusted, want three", known)
+	}
+}
+
+// Two players share a computer: each trusts it, and neither takes the other's place.
+func TestTwoPlayersTrustOneBrowser(t *testing.T) {
+	w := newWorld(t)
+	sari, _ := w.enrolTOTP("sari")
+	budi, _ := w.enrolTOTP("budi")
+	b := w.browser("sari")
+	b.trust(sari)
+	b.session = "budi"
+	if !strings.Contains(text(t, b.get("/totp-only")), challengepages.FieldTrust) {
+		t.Error("budi's account trusts what sari trusted")
+	}
+	b.trust(budi)
+	for _, player := range []string{"sari", "budi"} {
+		b.session = player
+		if strings.Contains(text(t, b.get("/totp-only")), challengepages.FieldTrust) {
+			t.Errorf("%s's account does not trust the browser any more", player)
+		}
+	}
+}
+
+// An app has no browser's secret, but may keep the cookie by which it is trusted.
+// Trusting it once more draws another secret for the same device.
+func TestAnAppIsTrusted(t *testing.T) {
+	w := newWorld(t)
+	secret, _ := w.enrolTOTP("sari")
+	app := w.script("")
+	app.header.Set("Authorization", "Bearer sari")
+	for range 2 {
+		ch := decode(t, app.get("/totp-only")).Challenge
+		wantStatus(t, app.json("POST", ch.URL, `{"factor":"totp","code":"`+w.totp(secret)+`","trust_browser":true}`), http.StatusOK)
+		w.clock.add(10 * time.Minute)
+	}
+	if d := w.account("sari").Devices; len(d) != 1 || !d[0].Until.After(d[0].Since.Add(account.TrustLifetime)) {
+		t.Errorf("trusted: %+v, want one that was renewed", d)
 	}
 }
 

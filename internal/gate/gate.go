@@ -29,6 +29,8 @@ const (
 	DefaultPrefix   = "/.stepgate"
 	DefaultMaxBody  = 1 << 20
 	DefaultTOTPSkew = 1
+	// MaxRemember is the longest time for which a browser is trusted.
+	MaxRemember = 90 * 24 * time.Hour
 )
 
 // Config is what a Gate is made of. Policy, Identity, Backend and Pages are
@@ -83,6 +85,10 @@ type Config struct {
 	// way, 0 or 1. Default 1, a deviation from OWASP ASVS 6.5.5 that phones need; 0
 	// with StrictTOTP.
 	StrictTOTP bool
+
+	// Remember is for how long a browser is trusted where its player says so: whole days, at
+	// most 90. Negative: nobody is asked. Default 30 days.
+	Remember time.Duration
 
 	// ClientIP returns the client's address, empty if it is not known. Default: the
 	// host of RemoteAddr.
@@ -230,6 +236,12 @@ func (c *Config) defaults() error {
 	}
 	if err := c.Numbering.Validate(); err != nil {
 		return fmt.Errorf("configuring gate: %w", err)
+	}
+	switch {
+	case c.Remember == 0:
+		c.Remember = account.TrustLifetime
+	case c.Remember > MaxRemember || c.Remember > 0 && c.Remember%(24*time.Hour) != 0:
+		return fmt.Errorf("configuring gate: remember %s: want whole days, at most %d, such as 30d", c.Remember, MaxRemember/(24*time.Hour))
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -209,7 +209,7 @@ func (g *Gate) open(w http.ResponseWriter, r *http.Request, who *caller, ch *cha
 		return nil, nil, err
 	}
 	in := account.Interruption{
-		Rules: strings.Join(ch.Rules, "+"), Fingerprint: fingerprint, Binding: who.binding(), Browser: who.browser(),
+		Rules: strings.Join(ch.Rules, "+"), Fingerprint: fingerprint, Binding: who.binding(), Browser: who.browser(), Device: who.device(),
 		Exclusive: ch.SingleUse, ID: id, Lifetime: challenge.Lifetime,
 	}
 	if who.hasBrowser() && who.browser() == "" {

@@ -48,6 +48,8 @@ type caller struct {
 	bound grant.Bound
 	// browserID is what browser returns, once it was asked for.
 	browserID *string
+	// deviceID is what device returns, once it was asked for.
+	deviceID *string
 	// lane keeps what is counted in a trusted browser apart, once the account was
 	// looked at.
 	lane *string
@@ -81,10 +83,28 @@ func (c *caller) knowBrowser(secret string) {
 	c.browserID = &id
 }
 
+// device returns the keyed hash of the secret by which the account may trust the
+// caller's browser or app; empty if it showed none.
+func (c *caller) device() string {
+	if c.deviceID == nil {
+		id := deviceHash(c.backend.Ring, c.id, c.own.devices[deviceSuffix(c.id)])
+		c.deviceID = &id
+	}
+	return *c.deviceID
+}
+
+// knowDevice takes a secret for that of the caller's trusted device.
+func (c *caller) knowDevice(secret string) {
+	if c.own.devices == nil {
+		c.own.devices = map[string]string{}
+	}
+	c.own.devices[deviceSuffix(c.id)], c.deviceID = secret, nil
+}
+
 // knowLane learns from the account whether it trusts the caller's browser.
 func (c *caller) knowLane(a *account.Account) {
 	lane := ""
-	if d := a.Device(c.browser()); d != nil {
+	if d := a.Device(c.device()); d != nil {
 		lane = "/trusted/" + d.ID
 	}
 	c.lane = &lane

@@ -85,7 +85,7 @@ func enrolmentViews(a *account.Account, who *caller) []challengepages.Enrolment 
 	for _, e := range a.Enrolments {
 		view := challengepages.Enrolment{
 			ID: e.ID, Factor: string(e.Factor), Name: e.Name, Since: e.Since, Used: e.Used,
-			Removable: len(a.Enrolments) > 1, Disabled: a.Disabled(e.Factor, account.Asker{Browser: who.browser()}) || a.Disabled(e.Factor, account.Asker{}),
+			Removable: len(a.Enrolments) > 1, Disabled: a.Disabled(e.Factor, account.Asker{Device: who.device()}) || a.Disabled(e.Factor, account.Asker{}),
 		}
 		if e.Phone != "" {
 			view.Phone = e.Phone.Mask()
@@ -99,7 +99,7 @@ func deviceViews(a *account.Account, who *caller) []challengepages.Device {
 	var views []challengepages.Device
 	for _, d := range a.Devices {
 		views = append(views, challengepages.Device{
-			ID: d.ID, Client: challengepages.Client(d.Client), Since: d.Since, Until: d.Until, Here: d.ID == who.browser(),
+			ID: d.ID, Client: challengepages.Client(d.Client), Since: d.Since, Until: d.Until, Here: d.ID == who.device(),
 		})
 	}
 	return views

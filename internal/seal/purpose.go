@@ -25,9 +25,10 @@ const (
 	Counter Purpose = "counter"
 	// Binding hashes a session credential, so that a step-up is bound to it.
 	Binding Purpose = "binding"
-	// Browser hashes the secret by which a browser is known again, for a challenge
-	// or as a trusted device.
+	// Browser hashes the secret by which a browser is known again for a challenge.
 	Browser Purpose = "browser"
+	// Device hashes the secret by which a trusted device is known again.
+	Device Purpose = "device"
 	// Digest hashes a request as it was shown, so that no other is released for it.
 	Digest Purpose = "digest"
 	// Recovery hashes recovery keys.
@@ -41,5 +42,5 @@ const (
 // purposes are all of them: each has a key made for it when a ring is.
 var purposes = []Purpose{
 	Cookie, Code, Sealing,
-	Subject, Alias, Counter, Binding, Browser, Digest, Recovery, SupportPass, Notice,
+	Subject, Alias, Counter, Binding, Browser, Device, Digest, Recovery, SupportPass, Notice,
 }
