@@ -292,7 +292,11 @@ func (r *Rule) prepareMaxAge() error {
 	switch {
 	case r.SingleUse && r.MaxAge != 0:
 		return fmt.Errorf("single_use asks for every request, so max_age %v says nothing: write one of the two", r.MaxAge)
+	case r.SingleUse && r.Kind == NewDevice:
+		return errors.New("single_use would ask at each request of a new device: leave it out")
 	case r.SingleUse:
+	case r.MaxAge == 0 && r.Kind == NewDevice:
+		r.MaxAge = DefaultDeviceAge
 	case r.MaxAge == 0:
 		r.MaxAge = DefaultMaxAge
 	case r.MaxAge < minMaxAge:

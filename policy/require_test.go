@@ -79,3 +79,19 @@ func TestRequireLeavesTheRulesAsTheyAre(t *testing.T) {
 		t.Errorf("Rules after Require (-want +got):\n%s", diff)
 	}
 }
+
+// A rule for new devices is satisfied for as long as a session may last, and never by
+// one request alone.
+func TestARuleForNewDevicesLastsADay(t *testing.T) {
+	set, err := Compile([]Rule{{Kind: NewDevice, Name: "new_device", Paths: []string{"/*"}}, {Kind: Login, Name: "login", Paths: []string{"/login"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := set.Rules()
+	if rules[0].MaxAge != DefaultDeviceAge || !rules[0].Guards() || rules[1].Guards() {
+		t.Errorf("compiled to %+v", rules)
+	}
+	if _, err := Compile([]Rule{{Kind: NewDevice, Name: "new_device", Paths: []string{"/*"}, SingleUse: true}}); err == nil {
+		t.Error("it may be single_use")
+	}
+}

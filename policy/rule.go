@@ -45,8 +45,13 @@ const (
 	UnenrolledAllow Unenrolled = "allow"
 )
 
-// DefaultMaxAge is how long a passed challenge opens its group of rules.
-const DefaultMaxAge = 5 * time.Minute
+// DefaultMaxAge is how long a passed challenge opens its group of rules, and
+// DefaultDeviceAge how long it silences a rule for new devices where the browser is
+// not trusted: as long as a session may last.
+const (
+	DefaultMaxAge    = 5 * time.Minute
+	DefaultDeviceAge = 24 * time.Hour
+)
 
 // Detail is one significant detail of a request that the challenge page shows:
 // what the player approves (OWASP Transaction Authorization 1.1).
@@ -70,10 +75,28 @@ const (
 	FromQuery DetailSource = "query"
 )
 
+// Kind says what a rule is about.
+type Kind string
+
+// The kinds.
+const (
+	// Sensitive requests can hurt a player. It is the kind of a rule that names none.
+	Sensitive Kind = ""
+	// NewDevice stands for requests that a player makes from a browser or an app that is
+	// not trusted. Such a rule asks for nothing of visitors.
+	NewDevice Kind = "new_device"
+	// Login and Logout protect nothing: they name the requests after which a session is
+	// another player's, or nobody's.
+	Login  Kind = "login"
+	Logout Kind = "logout"
+)
+
 // Rule says which requests are protected, and by what. Paths, Methods, Hosts,
 // Conditions and Amounts all have to be met; within each list of names one is
 // enough.
 type Rule struct {
+	// Kind is what it is about.
+	Kind Kind
 	// Name identifies the rule in pages, logs and metrics.
 	Name string
 	// Paths are the paths that it protects: exact, or ending in "*" for every path
@@ -118,6 +141,10 @@ type Rule struct {
 	Anonymous  Anonymous
 	Unenrolled Unenrolled
 }
+
+// Guards reports whether the rule holds requests back, as all but those of logins and
+// logouts do.
+func (r *Rule) Guards() bool { return r.Kind == Sensitive || r.Kind == NewDevice }
 
 // Request is what the policy looks at: the facts of one request, as they came
 // over the wire.

@@ -49,6 +49,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -180,6 +181,9 @@ type Account struct {
 	Frozen     *Freeze    `json:"frozen,omitempty"`
 	// Epoch counts revocations: a grant of another epoch is worthless.
 	Epoch uint64 `json:"epoch"`
+	// Ended tells when sessions were ended, by their bindings: a grant that was given to
+	// one until then is worthless.
+	Ended map[string]time.Time `json:"ended,omitempty"`
 }
 
 // Enrolled reports whether the account has a second factor, disabled or not. A
@@ -253,30 +257,30 @@ func (a *Account) revoke() {
 
 // Book keeps the accounts. It is safe for concurrent use.
 type Book struct {
-	records seal.Records[Account]
-	ring    *seal.Ring
-	rand    io.Reader
-	now     func() time.Time
-	epochs  *epochs
+	records   seal.Records[Account]
+	ring      *seal.Ring
+	rand      io.Reader
+	now       func() time.Time
+	standings *standings
 }
 
 // NewBook returns the book of the accounts in a store. Close ends its watch of
 // the store.
 func NewBook(s store.Store, ring *seal.Ring, rand io.Reader, now func() time.Time) *Book {
 	return &Book{
-		records: seal.Records[Account]{Store: s, Ring: ring, Rand: rand, Kind: kind},
-		ring:    ring,
-		rand:    rand,
-		now:     now,
-		epochs:  watchEpochs(s),
+		records:   seal.Records[Account]{Store: s, Ring: ring, Rand: rand, Kind: kind},
+		ring:      ring,
+		rand:      rand,
+		now:       now,
+		standings: watchStandings(s),
 	}
 }
 
 const kind = "account"
 
 // Close ends the book's watch of the store. The book can still be used; it then
-// reads each epoch from the store.
-func (b *Book) Close() { b.epochs.close() }
+// reads each standing from the store.
+func (b *Book) Close() { b.standings.close() }
 
 // ID returns the id of a subject's account.
 func (b *Book) ID(subject string) ID {
@@ -298,14 +302,14 @@ func (b *Book) Get(ctx context.Context, id ID) (*Account, error) {
 	return a, nil
 }
 
-// Epoch returns the account's epoch, from memory where it is known there.
-func (b *Book) Epoch(ctx context.Context, id ID) (uint64, error) {
-	return b.epochs.get(id, func() (uint64, error) {
+// Standing returns the account's standing, from memory where it is known there.
+func (b *Book) Standing(ctx context.Context, id ID) (Standing, error) {
+	return b.standings.get(id, func() (Standing, error) {
 		a, err := b.Get(ctx, id)
 		if err != nil {
-			return 0, err
+			return Standing{}, err
 		}
-		return a.Epoch, nil
+		return Standing{Epoch: a.Epoch, ended: a.Ended}, nil
 	})
 }
 
@@ -321,7 +325,7 @@ func (b *Book) update(ctx context.Context, id ID, change func(a *Account, now ti
 		// older than the change (see Freeze).
 		now := b.now()
 		a.prune(now)
-		epoch := a.Epoch
+		epoch, ended := a.Epoch, maps.Clone(a.Ended)
 		events, err := change(a, now)
 		if errors.Is(err, errUnchanged) {
 			return nil, nil
@@ -332,7 +336,7 @@ func (b *Book) update(ctx context.Context, id ID, change func(a *Account, now ti
 		for i := range events {
 			events[i].At, events[i].Subject = now, string(id)
 		}
-		return &seal.Next[Account]{Value: a, Events: events, Announce: a.Epoch != epoch}, nil
+		return &seal.Next[Account]{Value: a, Events: events, Announce: a.Epoch != epoch || !maps.Equal(a.Ended, ended)}, nil
 	})
 	if err != nil {
 		return fmt.Errorf("updating account: %w", err)
@@ -347,6 +351,7 @@ func (a *Account) prune(now time.Time) {
 	a.Pending = slices.DeleteFunc(a.Pending, func(p Pending) bool { return !now.Before(p.Expires) })
 	a.Devices = slices.DeleteFunc(a.Devices, func(d Device) bool { return !now.Before(d.Until) })
 	a.Notices = slices.DeleteFunc(a.Notices, func(n Notice) bool { return !now.Before(n.At.Add(NoticeLifetime)) })
+	maps.DeleteFunc(a.Ended, func(_ string, at time.Time) bool { return !now.Before(at.Add(endedLifetime)) })
 	a.Inquiries = slices.DeleteFunc(a.Inquiries, func(q Inquiry) bool { return !now.Before(q.Until) })
 	if a.Setup != nil && !now.Before(a.Setup.Expires) {
 		a.Setup = nil

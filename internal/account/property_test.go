@@ -242,8 +242,8 @@ func (d *drive) step() {
 		}
 	}
 	if d.one(16) && d.wrong == "" {
-		if epoch, err := d.book().Epoch(ctx, d.id); err != nil || epoch != d.model.generation {
-			d.bad("Epoch() = %d, %v, want %d", epoch, err, d.model.generation)
+		if got, err := d.book().Standing(ctx, d.id); err != nil || got.Epoch != d.model.generation {
+			d.bad("Standing() = %d, %v, want %d", got.Epoch, err, d.model.generation)
 		}
 	}
 }

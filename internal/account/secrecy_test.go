@@ -142,7 +142,7 @@ func TestInvariantI1AnAccountThatCannotBeReadIsAnError(t *testing.T) {
 	each := func(b *account.Book) map[string]error {
 		errs := map[string]error{}
 		_, errs["Get"] = b.Get(t.Context(), w.id)
-		_, errs["Epoch"] = b.Epoch(t.Context(), w.id)
+		_, errs["Standing"] = b.Standing(t.Context(), w.id)
 		_, errs["Answer"] = b.Answer(t.Context(), w.id, in)
 		_, errs["Open"] = b.Open(t.Context(), w.id, w.interruption("new"))
 		_, errs["Confirm"] = b.Confirm(t.Context(), w.id, c, "setup", "123456", "")

@@ -67,6 +67,7 @@ const (
 	DeviceTrusted        Name = "device.trusted"
 	DeviceForgotten      Name = "device.forgotten"
 	AccountSwitchedOff   Name = "account.switched_off"
+	SessionEnded         Name = "account.session_ended" // its grants ended, by a logout or another login in it
 	AccountGrantsRevoked Name = "account.grants_revoked"
 )
 

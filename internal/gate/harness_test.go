@@ -340,11 +340,11 @@ func (w *world) enrolSMS(name string) string {
 }
 
 func (w *world) epoch(id account.ID) uint64 {
-	epoch, err := w.back.Accounts.Epoch(context.Background(), id)
+	s, err := w.back.Accounts.Standing(context.Background(), id)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return epoch
+	return s.Epoch
 }
 
 func (w *world) enrolTOTP(name string) (secret []byte, recovery string) {

@@ -76,11 +76,11 @@ type Grant struct {
 }
 
 // Opens reports whether g has an entry for group, by one of factors, that is not
-// older than maxAge and has not ended.
-func (g *Grant) Opens(group Hash, factors []policy.Factor, maxAge time.Duration, now time.Time) bool {
+// older than maxAge, has not ended, and is from after the session was last ended.
+func (g *Grant) Opens(group Hash, factors []policy.Factor, maxAge time.Duration, now, ended time.Time) bool {
 	for i := range g.Entries {
 		e := &g.Entries[i]
-		if e.Group != group || !now.Before(e.Expires) || now.Sub(e.At) > maxAge || e.At.After(now.Add(time.Minute)) {
+		if e.Group != group || !now.Before(e.Expires) || now.Sub(e.At) > maxAge || e.At.After(now.Add(maxSkew)) || !e.At.After(ended) {
 			continue
 		}
 		for _, f := range factors {
@@ -92,13 +92,15 @@ func (g *Grant) Opens(group Hash, factors []policy.Factor, maxAge time.Duration,
 	return false
 }
 
+// maxSkew is how far the clock of another gateway may be ahead.
+const maxSkew = time.Minute
+
 // Fits reports whether g is bound to b.
 func (g *Grant) Fits(b *Bound) bool {
-	same := subtle.ConstantTimeCompare(g.Subject[:], b.Subject[:]) &
-		subtle.ConstantTimeCompare(g.Binding[:], b.Binding[:]) &
-		subtle.ConstantTimeCompare(g.Audience[:], b.Audience[:])
-	return same == 1 && g.Epoch == b.Epoch
+	return equal(&g.Subject, &b.Subject) && equal(&g.Binding, &b.Binding) && equal(&g.Audience, &b.Audience) && g.Epoch == b.Epoch
 }
+
+func equal(a, b *Hash) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
 
 // Add puts an entry into g, in place of an older one for the same group, and
 // drops what has ended.
@@ -150,8 +152,14 @@ type keyed struct {
 	generation uint64
 	signers    []signer // one per key of the ring
 
-	mu       sync.RWMutex
-	verified map[string]Grant // guarded by mu; the entries are never changed
+	grants memory[Grant]
+	passes memory[Pass]
+}
+
+// memory holds the verified cookies of one kind, which are never changed.
+type memory[T any] struct {
+	mu    sync.RWMutex
+	known map[string]T // guarded by mu
 }
 
 type signer struct {
@@ -181,7 +189,7 @@ func (c *Codec) present() (*keyed, error) {
 // renew makes everything of the ring's keys. The generation was read before them:
 // if they change meanwhile, the next call makes it again.
 func (c *Codec) renew(generation uint64) (*keyed, error) {
-	k := &keyed{generation: generation, verified: map[string]Grant{}}
+	k := &keyed{generation: generation}
 	for _, id := range c.ring.IDs() {
 		key, err := c.ring.Key(id, seal.Cookie)
 		if errors.Is(err, seal.ErrUnknownKey) {
@@ -202,7 +210,20 @@ func (c *Codec) renew(generation uint64) (*keyed, error) {
 }
 
 // Encode returns the cookie value for g, signed under the key that is current now.
-func (c *Codec) Encode(g *Grant) (string, error) {
+func (c *Codec) Encode(g *Grant) (string, error) { return c.encode(cookieName, g) }
+
+// Decode reads a cookie value into g. Every failure is ErrInvalid. Nothing of g
+// may be used before [Grant.Fits] has said yes, and its entries must not be
+// changed: other calls share them.
+func (c *Codec) Decode(value string, g *Grant) error {
+	k, err := c.present()
+	if err != nil {
+		return ErrInvalid
+	}
+	return decode(k, &k.grants, cookieName, value, g)
+}
+
+func (c *Codec) encode(name string, content any) (string, error) {
 	// Before the signers: a current key is never taken from a ring, so they have it.
 	current := c.ring.Current()
 	k, err := c.present()
@@ -213,7 +234,7 @@ func (c *Codec) Encode(g *Grant) (string, error) {
 		if s.id != current {
 			continue
 		}
-		v, err := s.Encode(cookieName, g)
+		v, err := s.Encode(name, content)
 		if err != nil {
 			return "", fmt.Errorf("encoding grant: %w", err)
 		}
@@ -222,41 +243,38 @@ func (c *Codec) Encode(g *Grant) (string, error) {
 	return "", fmt.Errorf("encoding grant: %w", seal.ErrUnknownKey)
 }
 
-// Decode reads a cookie value into g. Every failure is ErrInvalid. Nothing of g
-// may be used before [Grant.Fits] has said yes, and its entries must not be
-// changed: other calls share them.
-func (c *Codec) Decode(value string, g *Grant) error {
-	k, err := c.present()
-	if err != nil {
-		return ErrInvalid
-	}
-	k.mu.RLock()
-	known, ok := k.verified[value]
-	k.mu.RUnlock()
+// decode reads a cookie value of one kind.
+func decode[T any](k *keyed, m *memory[T], name, value string, into *T) error {
+	m.mu.RLock()
+	known, ok := m.known[value]
+	m.mu.RUnlock()
 	if ok {
-		*g = known
+		*into = known
 		return nil
 	}
 	for _, s := range k.signers {
-		if s.Decode(cookieName, value, g) == nil {
-			k.remember(value, *g)
+		if s.Decode(name, value, into) == nil {
+			m.remember(value, *into)
 			return nil
 		}
 	}
 	return ErrInvalid
 }
 
-func (k *keyed) remember(value string, g Grant) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.verified) >= maxVerified {
-		for old := range k.verified {
-			delete(k.verified, old)
+func (m *memory[T]) remember(value string, content T) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known == nil {
+		m.known = map[string]T{}
+	}
+	if len(m.known) >= maxVerified {
+		for old := range m.known {
+			delete(m.known, old)
 			break
 		}
 	}
 	// The value is a part of a request's header, which must not be kept alive whole.
-	k.verified[strings.Clone(value)] = g
+	m.known[strings.Clone(value)] = content
 }
 
 // serializer is the compact binary form under securecookie's signature:
@@ -264,13 +282,18 @@ func (k *keyed) remember(value string, g Grant) {
 //	version 1 | subject 16 | binding 16 | audience 16 | epoch 8 | entries…
 //	entry: group 16 | factor 1 | at 8 | expires 8
 //
-// Integers are big-endian, times are Unix seconds. There is one encoding of a
-// grant and no other is accepted.
+// and that of a pass:
+//
+//	version 1 | subject 16 | binding 16 | audience 16 | epoch 8 | borne 16 | at 8
+//
+// Integers are big-endian, times are Unix seconds. There is one encoding of each
+// and no other is accepted; the cookie's name tells them apart, which is signed too.
 type serializer struct{}
 
 const (
 	headLength  = 1 + 3*16 + 8
 	entryLength = 16 + 1 + 8 + 8
+	passLength  = headLength + 16 + 8
 )
 
 // factorBytes are the wire names of the factors; never reuse one.
@@ -289,18 +312,16 @@ func factorOf(b byte) (policy.Factor, bool) {
 	}
 }
 
-// Serialize implements securecookie.Serializer for *Grant.
+// Serialize implements securecookie.Serializer for *Grant and *Pass.
 func (serializer) Serialize(src any) ([]byte, error) {
+	if p, ok := src.(*Pass); ok {
+		return p.append(make([]byte, 0, passLength)), nil
+	}
 	g, ok := src.(*Grant)
 	if !ok || len(g.Entries) > MaxEntries {
 		return nil, errors.New("serializing: not a grant")
 	}
-	b := make([]byte, 0, headLength+len(g.Entries)*entryLength)
-	b = append(b, version)
-	b = append(b, g.Subject[:]...)
-	b = append(b, g.Binding[:]...)
-	b = append(b, g.Audience[:]...)
-	b = binary.BigEndian.AppendUint64(b, g.Epoch)
+	b := g.Bound.append(make([]byte, 0, headLength+len(g.Entries)*entryLength))
 	for _, e := range g.Entries {
 		f, ok := factorBytes[e.Factor]
 		if !ok {
@@ -314,9 +335,29 @@ func (serializer) Serialize(src any) ([]byte, error) {
 	return b, nil
 }
 
-// Deserialize implements securecookie.Serializer for *Grant. It is reached only
-// after the signature was found good, and is strict all the same.
+// append adds the head of the encoding.
+func (o *Bound) append(b []byte) []byte {
+	b = append(b, version)
+	b = append(b, o.Subject[:]...)
+	b = append(b, o.Binding[:]...)
+	b = append(b, o.Audience[:]...)
+	return binary.BigEndian.AppendUint64(b, o.Epoch)
+}
+
+// read is the reverse of append.
+func (o *Bound) read(b []byte) {
+	copy(o.Subject[:], b[1:17])
+	copy(o.Binding[:], b[17:33])
+	copy(o.Audience[:], b[33:49])
+	o.Epoch = binary.BigEndian.Uint64(b[49:])
+}
+
+// Deserialize implements securecookie.Serializer for *Grant and *Pass. It is reached
+// only after the signature was found good, and is strict all the same.
 func (serializer) Deserialize(b []byte, dst any) error {
+	if p, ok := dst.(*Pass); ok {
+		return p.read(b)
+	}
 	g, ok := dst.(*Grant)
 	if !ok || len(b) < headLength || (len(b)-headLength)%entryLength != 0 || b[0] != version {
 		return ErrInvalid
@@ -325,10 +366,7 @@ func (serializer) Deserialize(b []byte, dst any) error {
 	if n > MaxEntries {
 		return ErrInvalid
 	}
-	copy(g.Subject[:], b[1:17])
-	copy(g.Binding[:], b[17:33])
-	copy(g.Audience[:], b[33:49])
-	g.Epoch = binary.BigEndian.Uint64(b[49:])
+	g.Bound.read(b)
 	g.Entries = make([]Entry, n)
 	for i := range g.Entries {
 		e, p := &g.Entries[i], b[headLength+i*entryLength:]

@@ -362,11 +362,11 @@ func TestACodecRemembersOnlySoManyCookies(t *testing.T) {
 			}
 		}
 	}
-	if n := len(c.keys.Load().verified); n != maxVerified {
+	if n := len(c.keys.Load().grants.known); n != maxVerified {
 		t.Errorf("%d cookies are remembered, want %d", n, maxVerified)
 	}
 	var g Grant
-	if err := c.Decode("forged", &g); err == nil || len(c.keys.Load().verified) != maxVerified {
+	if err := c.Decode("forged", &g); err == nil || len(c.keys.Load().grants.known) != maxVerified {
 		t.Error("a cookie that is none of ours is remembered")
 	}
 }

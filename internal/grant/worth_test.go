@@ -78,12 +78,12 @@ func TestInvariantI9AGrantOpensOnlyItsGroupByItsFactorInItsTime(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			g := Grant{Entries: []Entry{{Group: HashOf("other"), Factor: policy.SMS, At: noon, Expires: noon.Add(time.Hour)}, entry}}
-			if got := g.Opens(HashOf(tt.group), tt.factors, tt.maxAge, noon.Add(tt.at)); got != tt.want {
+			if got := g.Opens(HashOf(tt.group), tt.factors, tt.maxAge, noon.Add(tt.at), time.Time{}); got != tt.want {
 				t.Errorf("Opens() = %v, want %v", got, tt.want)
 			}
 		})
 	}
-	if (&Grant{Bound: bound()}).Opens(HashOf("contact"), all, maxAge, noon) {
+	if (&Grant{Bound: bound()}).Opens(HashOf("contact"), all, maxAge, noon, time.Time{}) {
 		t.Error("a grant without entries opens something")
 	}
 }
@@ -119,12 +119,12 @@ func TestAddLetsTheOldestGiveWay(t *testing.T) {
 		t.Fatalf("%d entries, want %d", len(g.Entries), MaxEntries)
 	}
 	for i := range MaxEntries + 3 {
-		if got := g.Opens(HashOf(fmt.Sprint(i)), policy.DefaultFactors, time.Hour, noon); got != (i >= 3) {
+		if got := g.Opens(HashOf(fmt.Sprint(i)), policy.DefaultFactors, time.Hour, noon, time.Time{}); got != (i >= 3) {
 			t.Errorf("the %d. group is open: %v", i+1, got)
 		}
 	}
 	g.Add(Entry{Group: HashOf("5"), Factor: policy.TOTP, At: noon, Expires: noon.Add(time.Hour)}, noon)
-	if len(g.Entries) != MaxEntries || !g.Opens(HashOf("3"), policy.DefaultFactors, time.Hour, noon) {
+	if len(g.Entries) != MaxEntries || !g.Opens(HashOf("3"), policy.DefaultFactors, time.Hour, noon, time.Time{}) {
 		t.Error("replacing an entry of a full grant pushed another one out")
 	}
 }

@@ -3,10 +3,12 @@ package account_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/store"
@@ -63,8 +65,8 @@ func (w *watching) Stop() {
 
 func (w *world) wantEpoch(b *account.Book, want uint64) {
 	w.Helper()
-	if got, err := b.Epoch(w.Context(), w.id); got != want || err != nil {
-		w.Errorf("Epoch() = %d, %v, want %d", got, err, want)
+	if got, err := b.Standing(w.Context(), w.id); got.Epoch != want || err != nil {
+		w.Errorf("Standing() = %d, %v, want %d", got.Epoch, err, want)
 	}
 }
 
@@ -95,8 +97,8 @@ func TestAnEpochIsReadFromTheStoreOnce(t *testing.T) {
 	if n := s.gets.Load(); n != 1 {
 		t.Errorf("the store was read %d times, want once", n)
 	}
-	if epoch, err := b.Epoch(t.Context(), b.ID("sari")); epoch != 0 || err != nil || s.gets.Load() != 2 {
-		t.Errorf("Epoch() of another account = %d, %v after %d reads", epoch, err, s.gets.Load())
+	if got, err := b.Standing(t.Context(), b.ID("sari")); got.Epoch != 0 || err != nil || s.gets.Load() != 2 {
+		t.Errorf("Standing() of another account = %d, %v after %d reads", got.Epoch, err, s.gets.Load())
 	}
 }
 
@@ -147,8 +149,8 @@ func TestInvariantI9NoReaderSeesAnOlderEpochThanWasAcknowledged(t *testing.T) {
 				}
 				runtime.Gosched() // leave the writer its turn
 				known := acknowledged.Load()
-				if got, err := b.Epoch(t.Context(), w.id); err != nil || got < known {
-					t.Errorf("Epoch() = %d, %v after %d was acknowledged", got, err, known)
+				if got, err := b.Standing(t.Context(), w.id); err != nil || got.Epoch < known {
+					t.Errorf("Standing() = %d, %v after %d was acknowledged", got.Epoch, err, known)
 					return
 				}
 			}
@@ -217,9 +219,59 @@ func TestInvariantI1AnEpochThatCannotBeReadIsAnError(t *testing.T) {
 	s := &watched{Store: w.store, err: errors.New("disk on fire")}
 	b := w.another(s)
 	w.revoke()
-	if _, err := b.Epoch(t.Context(), w.id); !errors.Is(err, s.err) {
-		t.Errorf("Epoch() = %v, want the store's error", err)
+	if _, err := b.Standing(t.Context(), w.id); !errors.Is(err, s.err) {
+		t.Errorf("Standing() = %v, want the store's error", err)
 	}
 	s.err = nil
 	w.wantEpoch(b, 1)
+}
+
+// A logout ends what the session had, at every node and no other session's; too many
+// logouts end everything rather than forget one.
+func TestEndingASessionEndsItsGrantsAndChallenges(t *testing.T) {
+	w := newWorld(t)
+	mine := w.challenge()
+	other := w.interruption("elsewhere")
+	other.Binding = "session 2"
+	theirs := w.open(other).Pending.ID
+	ended := func(b *account.Book, binding string) time.Time {
+		t.Helper()
+		s, err := b.Standing(t.Context(), w.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Ended(binding)
+	}
+	if at := ended(w.node2, "session"); !at.IsZero() {
+		t.Fatalf("ended at %v before the logout", at)
+	}
+	closed, err := w.book.EndSession(t.Context(), w.id, "session")
+	if err != nil || len(closed) != 1 || closed[0] != mine {
+		t.Fatalf("EndSession = %v, %v, want the session's challenge", closed, err)
+	}
+	now := w.clock.now()
+	for _, b := range []*account.Book{w.book, w.node2} {
+		if at := ended(b, "session"); !at.Equal(now) {
+			t.Errorf("ended at %v, want %v", at, now)
+		}
+		if at := ended(b, "session 2"); !at.IsZero() {
+			t.Errorf("the other session ended at %v", at)
+		}
+	}
+	if a := w.account(); a.AttemptsLeft(mine) != 0 || a.AttemptsLeft(theirs) == 0 {
+		t.Error("not exactly the session's challenge is closed")
+	}
+	for i := range 40 {
+		if _, err := w.book.EndSession(t.Context(), w.id, fmt.Sprint("session ", i+3)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.wantEpoch(w.node2, 1)
+	w.clock.add(25 * time.Hour)
+	if _, err := w.book.EndSession(t.Context(), w.id, "late"); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(w.account().Ended); n != 1 {
+		t.Errorf("%d ended sessions are known after a day, want one", n)
+	}
 }

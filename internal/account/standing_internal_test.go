@@ -14,19 +14,19 @@ func (silent) Watch(string, func(store.Key)) store.Watch { return silent{} }
 func (silent) Current() bool                             { return true }
 func (silent) Stop()                                     {}
 
-func TestTheMemoryOfEpochsIsBounded(t *testing.T) {
-	e := watchEpochs(silent{})
+func TestTheMemoryOfStandingsIsBounded(t *testing.T) {
+	e := watchStandings(silent{})
 	var last ID
-	for i := range maxEpochs + 100 {
+	for i := range maxStandings + 100 {
 		last = ID(strconv.Itoa(i))
-		if _, err := e.get(last, func() (uint64, error) { return uint64(i), nil }); err != nil {
+		if _, err := e.get(last, func() (Standing, error) { return Standing{Epoch: uint64(i)}, nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(e.known) != maxEpochs {
-		t.Errorf("%d epochs are remembered, want %d", len(e.known), maxEpochs)
+	if len(e.known) != maxStandings {
+		t.Errorf("%d standings are remembered, want %d", len(e.known), maxStandings)
 	}
-	if got := e.known[last]; got != maxEpochs+99 {
-		t.Errorf("the last one is remembered as %d", got)
+	if got := e.known[last]; got.Epoch != maxStandings+99 {
+		t.Errorf("the last one is remembered as %d", got.Epoch)
 	}
 }
