@@ -301,7 +301,8 @@ func (c *Cached) ask(key cacheKey, r *http.Request, cred Credential) *flight {
 	ctx, cancel := context.WithTimeout(context.Background(), c.flightTimeout)
 	r = r.Clone(ctx)
 	r.Body = http.NoBody
-	f := &flight{key: key, asked: c.now(), cancel: cancel, memo: new(Memo), done: make(chan struct{})}
+	f := &flight{key: key, asked: c.now(), cancel: cancel, done: make(chan struct{})}
+	f.memo = &Memo{asked: f.asked}
 	c.flights[key] = append(c.flights[key], f)
 	go func() {
 		defer cancel()

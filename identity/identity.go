@@ -10,6 +10,7 @@ import (
 	"iter"
 	"net/http"
 	"sync/atomic"
+	"time"
 )
 
 // Errors on which callers branch. Any other error from a source means that it
@@ -65,6 +66,9 @@ func (c Credential) All() iter.Seq[Credential] {
 		}
 	}
 }
+
+// Several reports whether the request bears more than one.
+func (c Credential) Several() bool { return c.beside != nil }
 
 // alone returns a credential without those beside it.
 func (c Credential) alone() Credential {
@@ -143,7 +147,14 @@ type Recaller interface {
 // Memo holds one value that was derived from a credential and its identity, so that
 // it need not be derived for each request. It is safe for concurrent use; its zero
 // value is empty.
-type Memo struct{ value atomic.Value }
+type Memo struct {
+	value atomic.Value
+	asked time.Time
+}
+
+// Asked returns when the question was put whose answer the memo belongs to; the zero time
+// if that is not known.
+func (m *Memo) Asked() time.Time { return m.asked }
 
 // Load returns what was stored last, nil at first.
 func (m *Memo) Load() any { return m.value.Load() }

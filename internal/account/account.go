@@ -87,6 +87,9 @@ func (id ID) Hash() (h [16]byte) {
 	return h
 }
 
+// IDOf is the reverse of [ID.Hash].
+func IDOf(hash [16]byte) ID { return ID(base64.RawURLEncoding.EncodeToString(hash[:])) }
+
 // Enrolment is a factor that is bound to the account.
 type Enrolment struct {
 	// ID names it among those of the account.

@@ -230,14 +230,16 @@ func (a *Account) unlock(why string) []audit.Event {
 	return events
 }
 
-// ForgetDevice ends the trust in a browser.
+// ForgetDevice ends the trust in a browser, and all grants: what it was given in its
+// session would else outlive the trust.
 func (b *Book) ForgetDevice(ctx context.Context, id ID, c Change, device string) (Alert, error) {
 	return b.change(ctx, id, "forgetting device", func(a *Account, d drawn) ([]audit.Event, Kind, error) {
 		if a.Frozen != nil || !c.current(a) {
 			return nil, "", ErrNotProved
 		}
 		a.Devices = slices.DeleteFunc(a.Devices, func(d Device) bool { return d.ID == device })
-		return []audit.Event{{Name: audit.DeviceForgotten}}, KindDeviceForgot, nil
+		a.revoke()
+		return []audit.Event{{Name: audit.DeviceForgotten}, {Name: audit.AccountGrantsRevoked}}, KindDeviceForgot, nil
 	}, c)
 }
 

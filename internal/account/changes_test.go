@@ -87,6 +87,7 @@ func (d *drive) forget(p *person) {
 	s := d.showingOf(p)
 	alert, err := d.book().ForgetDevice(ctx, d.id, d.change(p, s), pick(d, d.people).browser)
 	if d.wantErr(p, "forget", s, err, d.permitted(s, false)) {
+		d.model.end()
 		d.tell(s.root, alert)
 	}
 }

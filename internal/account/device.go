@@ -64,6 +64,13 @@ func (a *Account) Device(id string) *Device {
 	return nil
 }
 
+// Trusts reports whether the account trusts a device now. While it is frozen only those
+// from before the change that was objected to count.
+func (a *Account) Trusts(device string) bool {
+	d := a.Device(device)
+	return d != nil && a.counts(d.Since)
+}
+
 // trust makes a browser a trusted device, or renews the one that it was, and reports
 // whether it is a new one.
 func (a *Account) trust(was string, t Trust, c Client, now time.Time) bool {

@@ -34,7 +34,7 @@ const (
 
 // EndSession ends what was given to the session of a binding until now: its grants, and
 // the challenges that are open in it, whose ids it returns. It is for a logout, and for a
-// session in which somebody else logs in. It writes only where the session had something.
+// session in which somebody else may log in.
 func (b *Book) EndSession(ctx context.Context, id ID, binding string) (closed []string, err error) {
 	err = b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
 		closed = nil

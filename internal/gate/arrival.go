@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/stepgate/stepgate/identity"
 	"github.com/stepgate/stepgate/internal/audit"
 )
 
@@ -42,7 +43,7 @@ func (g *Gate) arrived(r *http.Request) (whole bool, err error) {
 }
 
 // watch has the body of a request end in an error if the session is another player's, or
-// nobody's, by the time all of it is here.
+// nobody's, by the time all of it is here. A nil who is a visitor.
 func (g *Gate) watch(r *http.Request, who *caller) {
 	// A copy, which nobody who handles the request changes.
 	asked := r.Clone(r.Context())
@@ -50,13 +51,19 @@ func (g *Gate) watch(r *http.Request, who *caller) {
 	r.Body = &watched{ReadCloser: r.Body, left: r.ContentLength, check: func() error { return g.unswapped(asked, who) }}
 }
 
-// unswapped asks anew whose session it is, and returns an error if it is not who's.
+// unswapped asks anew whose session it is, and returns an error if it is not who's, or
+// if it is somebody's where who is nil.
 func (g *Gate) unswapped(r *http.Request, who *caller) error {
-	if g.forgetter != nil {
-		g.forgetter.Forget(who.borne)
+	if credential, err := g.Identity.Credential(r); err == nil {
+		g.sessions.ask(credential)
 	}
-	now, err := g.identify(r, who.own)
-	if err == nil && now.id == who.id && now.bound.Binding == who.bound.Binding {
+	now, err := g.identify(r, own{})
+	switch {
+	case who == nil && errors.Is(err, identity.ErrAnonymous):
+		return nil
+	case who == nil:
+		who = new(caller)
+	case err == nil && now.id == who.id && now.bound.Binding == who.bound.Binding:
 		return nil
 	}
 	g.observe(r, audit.Event{Name: audit.RequestSwapped, Subject: string(who.id)})

@@ -24,6 +24,7 @@ var cryptoRand io.Reader = rand.Reader
 const (
 	cookieGrant    = "stepgate-grant"
 	cookieBrowser  = "stepgate-browser"
+	cookiePass     = "stepgate-pass"
 	cookieLanguage = "stepgate-language"
 	// cookieDevice begins the name of the cookie by which a browser is trusted by one
 	// account; the rest names the account. Several players may share a browser.
@@ -42,7 +43,7 @@ const browserLifetime = 400 * 24 * time.Hour
 
 // own is what a request carried for the gate itself.
 type own struct {
-	grant, browser, language, challenge string
+	grant, pass, browser, language, challenge string
 	// devices are the secrets of trusted devices, by what their cookies' names end in.
 	devices map[string]string
 	// release is set where the request is one that the gate itself restored.
@@ -182,6 +183,8 @@ func (o *own) take(name, value string, counts bool) bool {
 	switch name {
 	case cookieGrant:
 		o.grant = keep(o.grant)
+	case cookiePass:
+		o.pass = keep(o.pass)
 	case cookieBrowser:
 		o.browser = keep(o.browser)
 	case cookieLanguage:
@@ -229,8 +232,14 @@ func setCookie(w http.ResponseWriter, r *http.Request, name, value string, life 
 	if isPlainLoopback(r) {
 		c.Name, c.Secure = name, false
 	}
+	if life <= 0 {
+		c.MaxAge = -1
+	}
 	http.SetCookie(w, c)
 }
+
+// clearCookie has the browser drop one of our cookies.
+func clearCookie(w http.ResponseWriter, r *http.Request, name string) { setCookie(w, r, name, "", 0) }
 
 // setGrant sets the step-up cookie.
 func (g *Gate) setGrant(w http.ResponseWriter, r *http.Request, b *Backend, gr *grant.Grant) error {

@@ -3,13 +3,14 @@ package gate
 import (
 	"errors"
 	"net/http"
-	"net/url"
+	"slices"
 	"time"
 
 	"github.com/stepgate/stepgate/challengepages"
 	"github.com/stepgate/stepgate/identity"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/store"
 )
 
@@ -51,11 +52,9 @@ func (c *Config) firstEnrolmentDefaults() error {
 			f.For = DefaultFirstEnrolmentHold
 		}
 	case FirstEnrolmentLogin:
-		login, err := url.Parse(c.LoginPage)
-		if err != nil || login.Path == "" {
+		if c.LoginPage == "" || !slices.ContainsFunc(c.Policy.Rules(), func(r policy.Rule) bool { return r.Kind == policy.Login }) {
 			return errors.New("configuring gate: first_enrolment login: no login_page is named, so no login can be seen")
 		}
-		c.loginPath = login.Path
 		if f.For <= 0 {
 			f.For = DefaultLoginAge
 		}
@@ -98,12 +97,6 @@ func loginKey(who *caller) store.Key {
 func (g *Gate) freshLogin(r *http.Request, who *caller) (bool, error) {
 	n, err := who.backend.Store.Add(r.Context(), loginKey(who), 0, g.FirstEnrolment.For)
 	return n > 0, err
-}
-
-// isLogin reports whether a request may be a login at the site that has to be
-// watched.
-func (g *Gate) isLogin(r *http.Request) bool {
-	return g.loginPath != "" && r.Method == http.MethodPost && r.URL.Path == g.loginPath
 }
 
 // watchedLogin is the site behind a login that is watched.

@@ -70,8 +70,6 @@ type Config struct {
 	// know (invariant I6). Default: bound at once, with protected routes closed for 24
 	// hours.
 	FirstEnrolment FirstEnrolment
-	// loginPath is the path of LoginPage where logins are watched, else empty.
-	loginPath string
 	// PublicURL is scheme and host under which players reach the site, for the links
 	// in notices: "https://casino.example". Default: the host asked for, where TLS
 	// vouches for it; else notices have no link.
@@ -89,6 +87,12 @@ type Config struct {
 	// Remember is for how long a browser is trusted where its player says so: whole days, at
 	// most 90. Negative: nobody is asked. Default 30 days.
 	Remember time.Duration
+
+	// SessionPass is for how long a rule for new devices that was satisfied is not looked at
+	// again. Longer is cheaper; for so long a session that changes hands without a login
+	// that this gateway sees counts as what it was. Negative: none is given. Default 5
+	// minutes.
+	SessionPass time.Duration
 
 	// ClientIP returns the client's address, empty if it is not known. Default: the
 	// host of RemoteAddr.
@@ -172,9 +176,14 @@ type Gate struct {
 	// closed.
 	holds []policy.Hold
 	skew  int
-	// recaller and forgetter are Identity where it can do more, else nil.
-	recaller  identity.Recaller
-	forgetter identity.Forgetter
+	// recaller is Identity where it can do more, else nil.
+	recaller identity.Recaller
+	// newDevice tells that there is a rule for new devices, watches that there are rules
+	// which name logins or logouts.
+	newDevice, watches bool
+	// passes is nil where no passes are given, sessions where nothing depends on them.
+	passes   *marks
+	sessions *sessions
 	// siteRoute is the pass of every route of the site.
 	siteRoute pass
 }
@@ -201,11 +210,16 @@ func New(c Config) (*Gate, error) {
 			return nil, fmt.Errorf("configuring gate: rule %q: names that begin with %q are Stepgate's own", rule.Name, settingsPrefix)
 		}
 		g.groups[rule.Name] = grant.HashOf(rule.Group)
+		g.newDevice = g.newDevice || rule.Kind == policy.NewDevice && !rule.Report
+		g.watches = g.watches || !rule.Guards()
 		g.holds = append(g.holds, rule.Holds...)
 	}
 	g.actions = newActions()
 	g.recaller, _ = c.Identity.(identity.Recaller)
-	g.forgetter, _ = c.Identity.(identity.Forgetter)
+	if g.newDevice && g.recaller != nil && g.SessionPass > 0 {
+		g.passes = newMarks(g.SessionPass, g.Now)
+	}
+	g.sessions = newSessions(c.Identity, g.passes)
 	g.siteRoute = g.forward
 	return g, nil
 }
@@ -242,6 +256,9 @@ func (c *Config) defaults() error {
 		c.Remember = account.TrustLifetime
 	case c.Remember > MaxRemember || c.Remember > 0 && c.Remember%(24*time.Hour) != 0:
 		return fmt.Errorf("configuring gate: remember %s: want whole days, at most %d, such as 30d", c.Remember, MaxRemember/(24*time.Hour))
+	}
+	if c.SessionPass == 0 {
+		c.SessionPass = DefaultSessionPass
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -285,7 +302,8 @@ func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next Next) error {
 			page: challengepages.Outcome{Kind: challengepages.OutcomeAmbiguous, Link: "/"}, event: audit.RequestAmbiguous, reason: decision.Refuse,
 		})
 	}
-	if rules := g.enforced(r, own, decision.Rules); len(rules) > 0 {
+	rules, next := g.visits(decision.Rules, own, next)
+	if rules = g.enforced(r, own, rules); len(rules) > 0 {
 		return g.protect(w, r, own, route{rules: rules, next: next, pass: g.siteRoute})
 	}
 	if decision.Near {
@@ -300,45 +318,12 @@ func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next Next) error {
 
 // forwardOpen hands on a request that no rule protects.
 func (g *Gate) forwardOpen(w http.ResponseWriter, r *http.Request, next Next) error {
-	if g.isLogin(r) {
-		next = watchedLogin{next, g}
-	}
-	if g.forgetter == nil {
+	if g.sessions == nil {
 		return next.Forward(w, r)
 	}
 	// Found now: whoever comes next may change the request's header.
 	credential, found := g.Identity.Credential(r)
-	if !isSafe(r.Method) {
-		return forwardForgetting(w, r, next, g.forgetter, credential, found)
-	}
-	err := next.Forward(w, r)
-	if len(w.Header()["Set-Cookie"]) > 0 {
-		forget(g.forgetter, credential, found)
-	}
-	return err
-}
-
-// forwardForgetting hands on a request that may change who is logged in. Nothing is
-// remembered of its session until it is over.
-func forwardForgetting(w http.ResponseWriter, r *http.Request, next Next, source identity.Forgetter, c identity.Credential, found error) error {
-	if found == nil {
-		defer source.Unsettle(c)()
-	} else {
-		forget(source, c, found)
-		defer forget(source, c, found)
-	}
-	return next.Forward(w, r)
-}
-
-func forget(source identity.Forgetter, c identity.Credential, found error) {
-	switch {
-	case found == nil:
-		source.Forget(c)
-	case errors.Is(found, identity.ErrAnonymous):
-	default:
-		// Which session the site will read is anybody's guess.
-		source.ForgetAll()
-	}
+	return g.sessions.forward(w, r, next, credential, found)
 }
 
 // observe reports what happened to a request.

@@ -46,6 +46,8 @@ type world struct {
 	identity identity.Source
 	clock    *clock
 	back     *gate.Backend
+	// extra are rules beside those that every world has.
+	extra []policy.Rule
 	// down, if set, is the error with which the backend cannot be had.
 	down   error
 	mu     sync.Mutex
@@ -244,6 +246,8 @@ func rules() []policy.Rule {
 		{Name: "large", Paths: []string{"/transfer"}, Methods: []string{"POST"}, Amounts: []policy.Amount{{Source: policy.FromJSON, Name: "amount", Operator: ">", Limit: "1000"}}},
 		{Name: "reported", Paths: []string{"/reported/*"}, Report: true},
 		{Name: "inside", Paths: []string{"/reported/inside"}},
+		{Kind: policy.Login, Name: "site_login", Paths: []string{"/login"}, ExceptMethods: []string{"GET", "HEAD", "OPTIONS"}},
+		{Kind: policy.Logout, Name: "site_logout", Paths: []string{"/logout"}},
 	}
 }
 
@@ -283,7 +287,7 @@ func (w *world) attach(s store.Store, ring *seal.Ring) {
 	if w.back, err = gate.NewBackend(s, ring, rand.Reader, w.clock.now); err != nil {
 		w.t.Fatal(err)
 	}
-	set, err := policy.Compile(rules())
+	set, err := policy.Compile(append(rules(), w.extra...))
 	if err != nil {
 		w.t.Fatal(err)
 	}

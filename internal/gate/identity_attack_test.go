@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -275,7 +276,7 @@ func TestAnAnswerThatSetsACookieEndsWhatIsRememberedOfAnySession(t *testing.T) {
 	r := w.script("").request("GET", "/refresh", "", "")
 	r.Header.Set("X-App-Session", "budi")
 	err = w.gate.Serve(httptest.NewRecorder(), r, during{next{w}, func() { r.Header.Del("X-App-Session") }})
-	if err != nil || strings.Join(remembers.forgotten, " ") != "budi" {
+	if err != nil || !slices.Contains(remembers.forgotten, "budi") {
 		t.Errorf("Serve = %v, forgot %q, want budi", err, remembers.forgotten)
 	}
 }

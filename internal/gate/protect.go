@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stepgate/stepgate/identity"
 	"github.com/stepgate/stepgate/internal/account"
@@ -44,6 +45,8 @@ type caller struct {
 	credential identity.Credential
 	identity   identity.Identity
 	id         account.ID
+	// asked is when the site was asked; zero if that is not known.
+	asked time.Time
 	// bound is what a grant of the caller's is bound to.
 	bound grant.Bound
 	// browserID is what browser returns, once it was asked for.
@@ -152,32 +155,69 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt route) 
 		o = rel.own
 		o.release = rel
 	}
+	// Nobody but a player is asked about a device, and play is nobody else's business.
+	onlyDevice := onlyNewDevice(rt.rules)
 	// A form that another site made the player's browser send opens no challenge
 	// and uses no grant (R41).
-	if err := g.origin.Check(r); err != nil {
+	crossSite := g.origin.Check(r) != nil
+	switch {
+	case onlyDevice && g.isVisitor(r):
+		return g.forwardOpen(w, r, rt.next)
+	case crossSite && !onlyDevice:
 		return g.refuseCrossSite(w, r, o, rt.rules)
 	}
 	whole, err := g.arrived(r)
 	if err != nil {
 		return g.refuseBody(w, r, o, nil, rt.rules)
 	}
-	who, err := g.identify(r, o)
-	if err != nil {
+	form, isForm := takeForm(r)
+	if isForm && crossSite {
+		return g.refuseCrossSite(w, r, o, rt.rules)
+	}
+	var who *caller
+	if onlyDevice && !isForm {
+		if who, err = g.byPass(r, o); err != nil {
+			return g.refuseCaller(w, r, o, rt.rules, err)
+		}
+	}
+	passing := who != nil
+	if !passing {
+		who, err = g.identify(r, o)
+	}
+	visitor := onlyDevice && !isForm && errors.Is(err, identity.ErrAnonymous)
+	if err != nil && !visitor {
 		return g.refuseCaller(w, r, o, rt.rules, err)
 	}
 	if !whole {
 		g.watch(r, who)
 	}
-	if form, ok := takeForm(r); ok {
+	switch {
+	case visitor:
+		return g.forwardOpen(w, r, rt.next)
+	case isForm:
 		return g.answerFormAs(w, r, who, form, rt.next)
+	case passing:
+		return rt.pass(w, r, who, nil, rt.next)
 	}
 	unmet, err := g.unmet(r.Context(), who, rt.rules)
+	if err == nil {
+		unmet, err = g.silence(r.Context(), who, unmet)
+	}
 	if err != nil {
 		return g.unavailable(w, r, o, err)
 	}
-	if len(unmet) == 0 {
+	switch {
+	case len(unmet) == 0 && onlyDevice:
+		// Every request of the player's: nobody wants to be told.
+		if err := g.givePass(w, r, who); err != nil {
+			return g.unavailable(w, r, o, err)
+		}
+		return rt.pass(w, r, who, nil, rt.next)
+	case len(unmet) == 0:
 		g.observe(r, audit.Event{Name: audit.RequestGranted, Subject: string(who.id), Rule: ruleNames(rt.rules)})
 		return rt.pass(w, r, who, nil, rt.next)
+	case crossSite:
+		return g.refuseCrossSite(w, r, o, rt.rules)
 	}
 	passed, err := g.approval(r, who, unmet)
 	switch {
@@ -199,17 +239,7 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt route) 
 
 // forward is the pass of the site's own routes.
 func (g *Gate) forward(w http.ResponseWriter, r *http.Request, who *caller, _ *challenge.Challenge, next Next) error {
-	if g.forgetter == nil {
-		return next.Forward(w, r)
-	}
-	if !isSafe(r.Method) {
-		return forwardForgetting(w, r, next, g.forgetter, who.borne, nil)
-	}
-	err := next.Forward(w, r)
-	if len(w.Header()["Set-Cookie"]) > 0 {
-		g.forgetter.Forget(who.borne)
-	}
-	return err
+	return g.sessions.forward(w, r, next, who.borne, nil)
 }
 
 // identify finds out who sent the request.
@@ -224,12 +254,14 @@ func (g *Gate) identify(r *http.Request, o own) (*caller, error) {
 	}
 	// The site may have changed its mind about this session an instant ago (a login
 	// over the same session id). What can do harm is asked anew.
-	if g.forgetter != nil && !isSafe(r.Method) {
-		g.forgetter.Forget(who.borne)
+	if !isSafe(r.Method) {
+		g.sessions.ask(who.borne)
 	}
 	var memo *identity.Memo
 	if g.recaller != nil {
-		who.identity, memo, err = g.recaller.Recall(r.Context(), r, who.borne)
+		if who.identity, memo, err = g.recaller.Recall(r.Context(), r, who.borne); err == nil {
+			who.asked = memo.Asked()
+		}
 	} else {
 		who.identity, err = g.Identity.Identify(r.Context(), r, who.borne)
 	}
@@ -303,18 +335,18 @@ func (g *Gate) unmet(ctx context.Context, who *caller, rules []*policy.Rule) ([]
 	if who.backend.Grants.Decode(who.own.grant, &gr) != nil {
 		return rules, nil
 	}
-	epoch, err := who.backend.Accounts.Epoch(ctx, who.id)
+	standing, err := who.backend.Accounts.Standing(ctx, who.id)
 	if err != nil {
 		return nil, err
 	}
-	who.bound.Epoch = epoch
+	who.bound.Epoch = standing.Epoch
 	if !gr.Fits(&who.bound) {
 		return rules, nil
 	}
 	var unmet []*policy.Rule
-	now := g.Now()
+	now, ended := g.Now(), standing.Ended(who.binding())
 	for _, rule := range rules {
-		if rule.SingleUse || !gr.Opens(g.groups[rule.Name], rule.Factors, rule.MaxAge, now) {
+		if rule.SingleUse || !gr.Opens(g.groups[rule.Name], rule.Factors, rule.MaxAge, now, ended) {
 			unmet = append(unmet, rule)
 		}
 	}

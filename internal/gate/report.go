@@ -27,7 +27,10 @@ func (g *Gate) enforced(r *http.Request, o own, rules []*policy.Rule) []*policy.
 	}
 	if r.Context().Value(releaseKey{}) == nil {
 		event, subject := g.wouldMeet(r, o, reported)
-		g.observe(r, audit.Event{Name: audit.Reported(event), Subject: subject, Rule: ruleNames(reported)})
+		// Of new devices only those are news.
+		if !onlyNewDevice(reported) || event != audit.RequestGranted && event != audit.RequestAnonymous {
+			g.observe(r, audit.Event{Name: audit.Reported(event), Subject: subject, Rule: ruleNames(reported)})
+		}
 	}
 	return enforced
 }
@@ -37,7 +40,7 @@ func inReport(rule *policy.Rule) bool { return rule.Report }
 // wouldMeet returns what a request would have met if the rules were enforced, and
 // whose it is. It changes nothing.
 func (g *Gate) wouldMeet(r *http.Request, o own, rules []*policy.Rule) (event audit.Name, subject string) {
-	if g.origin.Check(r) != nil {
+	if g.origin.Check(r) != nil && !onlyNewDevice(rules) {
 		return audit.RequestCrossSite, ""
 	}
 	who, err := g.identify(r, o)
@@ -50,6 +53,9 @@ func (g *Gate) wouldMeet(r *http.Request, o own, rules []*policy.Rule) (event au
 		return audit.RequestUnavailable, ""
 	}
 	unmet, err := g.unmet(r.Context(), who, rules)
+	if err == nil {
+		unmet, err = g.silence(r.Context(), who, unmet)
+	}
 	switch {
 	case err != nil:
 		return audit.RequestUnavailable, string(who.id)

@@ -1,0 +1,118 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/stepgate/stepgate/identity"
+	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/grant"
+	"github.com/stepgate/stepgate/internal/seal"
+	"github.com/stepgate/stepgate/policy"
+)
+
+// # New devices
+//
+// A rule for new devices covers nearly every request of a site, and is about whoever
+// makes it: a player whose browser the account does not trust is challenged before
+// anything else, a visitor is not. A grant satisfies it for as long as the session
+// lasts, and a trusted device silences it; neither is a factor for anything else.
+//
+// So that a request needs no question to the site, a player gets a pass: the site has
+// said a moment ago whose session this is, and the rule was satisfied. It is worth
+// nothing for any other rule.
+
+// DefaultSessionPass is how long a pass lives.
+const DefaultSessionPass = 5 * time.Minute
+
+func isNewDevice(rule *policy.Rule) bool { return rule.Kind == policy.NewDevice }
+
+// onlyNewDevice reports whether rules are about nothing but new devices.
+func onlyNewDevice(rules []*policy.Rule) bool {
+	return !slices.ContainsFunc(rules, func(r *policy.Rule) bool { return !isNewDevice(r) })
+}
+
+// silence takes the rule for new devices off those that are unmet, where the account
+// trusts the caller's device.
+func (g *Gate) silence(ctx context.Context, who *caller, unmet []*policy.Rule) ([]*policy.Rule, error) {
+	if who.device() == "" || !slices.ContainsFunc(unmet, isNewDevice) {
+		return unmet, nil
+	}
+	a, err := who.backend.Accounts.Get(ctx, who.id)
+	if err != nil || !a.Trusts(who.device()) {
+		return unmet, err
+	}
+	return slices.DeleteFunc(slices.Clone(unmet), isNewDevice), nil
+}
+
+// isVisitor reports whether a request bears nothing by which the site could know a
+// player.
+func (g *Gate) isVisitor(r *http.Request) bool {
+	_, err := g.Identity.Credential(r)
+	return errors.Is(err, identity.ErrAnonymous)
+}
+
+// byPass returns the caller of a request whose pass stands for what the site would say;
+// nil if it bears none, or none that holds. Of its identity nothing is known.
+func (g *Gate) byPass(r *http.Request, o own) (*caller, error) {
+	if g.passes == nil || o.pass == "" {
+		return nil, nil
+	}
+	credential, err := g.Identity.Credential(r)
+	if err != nil {
+		return nil, err
+	}
+	b, err := g.Backend(r.Context())
+	if err != nil {
+		return nil, &unavailableError{err}
+	}
+	var p grant.Pass
+	if b.Grants.DecodePass(o.pass, &p) != nil ||
+		!p.Holds(borneHash(b.Ring, credential), grant.HashOf(audience(r.Host)), g.SessionPass, g.Now(), g.passes.since(credential)) {
+		return nil, nil
+	}
+	who := &caller{own: o, backend: b, borne: credential, credential: credential, id: account.IDOf(p.Subject), bound: p.Bound}
+	standing, err := b.Accounts.Standing(r.Context(), who.id)
+	if err != nil {
+		return nil, &unavailableError{err}
+	}
+	if standing.Epoch != p.Epoch || !p.At.After(standing.Ended(who.binding())) {
+		return nil, nil
+	}
+	return who, nil
+}
+
+// givePass gives a caller a pass for whom the rule for new devices was satisfied. It lives
+// from when the site was asked, which may be a while ago. Who bears several credentials
+// gets none: each may have been asked about at another time.
+func (g *Gate) givePass(w http.ResponseWriter, r *http.Request, who *caller) error {
+	if g.passes == nil || who.asked.IsZero() || who.borne.Several() || !isSafe(r.Method) {
+		return nil
+	}
+	p := grant.Pass{Bound: who.bound, Borne: borneHash(who.backend.Ring, who.borne), At: who.asked}
+	standing, err := who.backend.Accounts.Standing(r.Context(), who.id)
+	if err != nil {
+		return &unavailableError{err}
+	}
+	p.Epoch = standing.Epoch
+	value, err := who.backend.Grants.EncodePass(&p)
+	if err != nil {
+		return err
+	}
+	setCookie(w, r, cookiePass, value, g.SessionPass)
+	return nil
+}
+
+// borneHash is the keyed hash of everything that a request bears.
+func borneHash(ring *seal.Ring, c identity.Credential) grant.Hash {
+	parts := make([]string, 0, 4)
+	parts = append(parts, "borne")
+	for one := range c.All() {
+		parts = append(parts, string(one.Kind), one.Name, one.Value)
+	}
+	sum := ring.MAC(seal.Binding, parts...)
+	return grant.Hash(sum[:16])
+}
