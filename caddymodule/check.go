@@ -143,7 +143,7 @@ func (g *gated) check() []finding {
 			Text: fmt.Sprintf("%s answers before step_up, so that nothing is protected: put step_up before it", g.shut),
 		})
 	}
-	rules := g.site.Rules.Rules()
+	rules := slices.DeleteFunc(g.site.Rules.Rules(), func(r policy.Rule) bool { return !r.Guards() })
 	for i, rule := range rules {
 		add := func(s severity, format string, args ...any) {
 			found = append(found, finding{Severity: s, Site: hostsText(g.hosts), Rule: rule.Name, Text: fmt.Sprintf(format, args...)})
@@ -171,6 +171,9 @@ func (g *gated) check() []finding {
 				add(isWarning, "%s", narrower)
 			}
 		}
+		if rule.Kind == policy.NewDevice {
+			g.checkNewDevice(rule, add)
+		}
 		if rule.Report {
 			add(isWarning, "it is in report mode and protects nothing")
 		}
@@ -179,6 +182,22 @@ func (g *gated) check() []finding {
 		}
 	}
 	return found
+}
+
+// checkNewDevice looks at the rule for new devices.
+func (g *gated) checkNewDevice(rule policy.Rule, add func(s severity, format string, args ...any)) {
+	if len(g.handler.Logouts) == 0 {
+		add(isWarning, "no logout is named: players on new devices cannot leave without a code; write logout and its path")
+	}
+	if len(rule.ExceptPaths) == len(g.handler.Logouts) {
+		add(isNote, "it covers scripts, styles and pictures too: leave them alone with except path, such as except path /assets/*")
+	}
+	if g.handler.LoginPage == "" && len(g.handler.Logins) == 0 {
+		add(isWarning, "no login is named: a session that changes hands at one gateway counts at the others until session_pass is over; write login_page or login")
+	}
+	if rule.Unenrolled == policy.UnenrolledEnrol {
+		add(isNote, "players without a second factor can do nothing on the site until they have one (unenrolled enrol)")
+	}
 }
 
 // narrows says which of two rules adds nothing to the other, if it is certain.

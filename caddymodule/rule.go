@@ -14,6 +14,9 @@ import (
 // Rule says which requests are protected, and by what. A request that several
 // rules match must satisfy all of them.
 type Rule struct {
+	// kind is that of a rule which is no protect block.
+	kind policy.Kind
+
 	// The rule's name, of a-z, 0-9 and _. It stands in logs, metrics and answers to
 	// scripts, and pages know texts for some: withdrawal, contact.
 	Name string `json:"name,omitempty"`
@@ -149,7 +152,7 @@ type Amount struct {
 // policy returns the rule as the policy takes it.
 func (r Rule) policy() policy.Rule {
 	rule := policy.Rule{
-		Name: r.Name, Paths: r.Paths, Methods: r.Methods, Factors: r.Factors,
+		Kind: r.kind, Name: r.Name, Paths: r.Paths, Methods: r.Methods, Factors: r.Factors,
 		MaxAge: time.Duration(r.MaxAge), SingleUse: r.SingleUse, Group: r.Group,
 		Anonymous: r.Anonymous, Unenrolled: r.Unenrolled,
 		Hosts: r.Hosts, ExceptPaths: r.ExceptPaths, ExceptMethods: r.ExceptMethods, Report: r.Mode == ModeReport,
@@ -190,9 +193,14 @@ func (h *StepUp) compileRules() (*policy.Set, error) {
 	if err := h.Mode.check(); err != nil {
 		return nil, err
 	}
-	rules := make([]policy.Rule, len(h.Rules))
-	for i, r := range h.Rules {
-		if r.Mode == "" {
+	implied, err := h.implied()
+	if err != nil {
+		return nil, err
+	}
+	written := slices.Concat(h.Rules, implied)
+	rules := make([]policy.Rule, len(written))
+	for i, r := range written {
+		if r.Mode == "" && r.kind != policy.Login && r.kind != policy.Logout {
 			r.Mode = h.Mode
 		}
 		if r.Anonymous == "" && h.LoginPage != "" {

@@ -59,7 +59,17 @@ func (r *Rule) parse(d *caddyfile.Dispenser) error {
 		text("unenrolled", "enrol, registered_phone or allow", (*string)(&r.Unenrolled)),
 		{name: "mode", parse: r.Mode.parse},
 	}
-	options = append(options, r.conditionOptions()...)
+	if err := r.parseOptions(d, "protect", append(options, r.conditionOptions()...)); err != nil {
+		return err
+	}
+	if len(r.Paths) == 0 {
+		return d.Errf("protect %s names no path: write at least one, such as path /wallet/withdraw, or path /* for all", r.Name)
+	}
+	return nil
+}
+
+// parseOptions reads a block of a rule and compiles what it has after each line.
+func (r *Rule) parseOptions(d *caddyfile.Dispenser, of string, options []option) error {
 	for i := range options {
 		parse := options[i].parse
 		options[i].parse = func(d *caddyfile.Dispenser) error {
@@ -69,13 +79,7 @@ func (r *Rule) parse(d *caddyfile.Dispenser) error {
 			return r.try(d)
 		}
 	}
-	if err := parseBlock(d, "protect", options); err != nil {
-		return err
-	}
-	if len(r.Paths) == 0 {
-		return d.Errf("protect %s names no path: write at least one, such as path /wallet/withdraw, or path /* for all", r.Name)
-	}
-	return nil
+	return parseBlock(d, of, options)
 }
 
 // try reports what the policy says of the rule as read so far.

@@ -37,6 +37,10 @@ type StepUp struct {
 	// served.
 	Rules []Rule `json:"rules,omitempty"`
 
+	// Challenges players on browsers and apps that their accounts do not trust, before
+	// anything else. Default: nobody is asked.
+	NewDevice *NewDevice `json:"new_device,omitempty"`
+
 	// The frameworks of the site, whose further doors are followed: `aspnet`, `django`,
 	// `express`, `laravel`, `nextjs`, `php`, `rails`, `spring`, `symfony`, `wordpress`.
 	// Default: none, which follows the doors that cost no site a needless challenge.
@@ -53,6 +57,15 @@ type StepUp struct {
 	// The path of the site's login page, to which visitors are sent. Default: none;
 	// they are refused. With `first_enrolment login` it is required.
 	LoginPage string `json:"login_page,omitempty"`
+
+	// Further paths at which players log in, such as that of an API or of a provider's
+	// answer (`/api/login`, `/oauth/callback`), under any method. What a session has with
+	// us ends there before it can be another player's. Default: none.
+	Logins []string `json:"logins,omitempty"`
+
+	// The paths at which players log out. What their session has with us ends there.
+	// Default: none; then it ends with the session itself.
+	Logouts []string `json:"logouts,omitempty"`
 
 	// Scheme and host under which players reach the site, such as
 	// `https://casino.example`, for the links in notices: https, or http on this
@@ -96,6 +109,9 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 	if h.MaxBody < 0 || h.MaxBody > gate.DefaultMaxBody {
 		return fmt.Errorf("max_body is %d bytes: want 1 to %d, which fits into one record of a store", h.MaxBody, gate.DefaultMaxBody)
 	}
+	if err := h.NewDevice.check(); err != nil {
+		return err
+	}
 	rules, err := h.compile(app.courier != nil)
 	if err != nil {
 		return err
@@ -114,7 +130,7 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 		Policy: rules, Identity: source, Backend: app.backend, Pages: app.pages,
 		SMS: app.courier, Issuer: app.Brand.Name,
 		Prefix: h.Prefix, Settings: h.Settings, LoginPage: h.LoginPage, TrustedOrigins: h.TrustedOrigins,
-		PublicURL:      h.PublicURL,
+		PublicURL: h.PublicURL, Remember: h.NewDevice.remember(), SessionPass: h.NewDevice.sessionPass(),
 		FirstEnrolment: app.firstEnrolment, StrictTOTP: app.StrictTOTP, MaxBody: h.MaxBody,
 		ClientIP: clientIP, Original: originalURL, Observe: app.observe, Failed: app.failed, Unlogged: unlogged,
 	}

@@ -50,6 +50,8 @@ func parseStepUp(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		identity       <module> ...
 //		settings       <path>
 //		login_page     <path>
+//		login          <path> ...
+//		logout         <path> ...
 //		public_url     <url>
 //		prefix         <path>
 //		trusted_origin <origin> ...
@@ -59,14 +61,20 @@ func parseStepUp(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		protect <name> {
 //			...
 //		}
+//		new_device {
+//			...
+//		}
 //	}
 //
-// What stands in a protect block is at [Rule.parse].
+// What stands in a protect block is at [Rule.parse], in new_device at
+// [StepUp.parseNewDevice].
 func (h *StepUp) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	err := parseBlock(d, directive, []option{
 		{name: "identity", parse: h.parseIdentity},
 		sitePath("settings", "/account/security", &h.Settings),
 		sitePath("login_page", "/login", &h.LoginPage),
+		visitPaths("login", "/api/login", &h.Logins),
+		visitPaths("logout", "/logout", &h.Logouts),
 		{name: "public_url", parse: h.parsePublicURL},
 		sitePath("prefix", gate.DefaultPrefix, &h.Prefix),
 		{name: "trusted_origin", parse: h.parseOrigins},
@@ -74,6 +82,7 @@ func (h *StepUp) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		{name: "profile", parse: h.parseProfiles},
 		{name: "mode", parse: h.Mode.parse},
 		{name: "protect", many: true, parse: h.parseProtect},
+		{name: "new_device", parse: h.parseNewDevice},
 	})
 	if err != nil {
 		return err

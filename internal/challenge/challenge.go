@@ -93,6 +93,9 @@ type Challenge struct {
 	// Return is the path and query to go back to after passing, for a page that
 	// was asked for; empty if there is nothing to go back to.
 	Return string `json:"return,omitempty"`
+	// Anywhere tells that it stands in the place of every page that is asked for, and that
+	// whoever passes it goes on to the one where they are.
+	Anywhere bool `json:"anywhere,omitempty"`
 	// Held is the request that is sent on after passing; nil if none is, or none is
 	// any more.
 	Held *held.Request `json:"held,omitempty"`

@@ -40,6 +40,8 @@ type Verdict struct {
 	Depends bool   `json:"depends_on_body"`
 	Report  bool   `json:"report_mode"`
 	Parts   []Part `json:"parts"`
+	// Kind tells rules apart that are no protect blocks.
+	Kind policy.Kind `json:"kind,omitempty"`
 }
 
 // Part is one thing that a rule asks for.
@@ -66,7 +68,7 @@ func Explain(s *Site, r *Request) (*Report, error) {
 	e := s.Rules.Explain(request)
 	out := &Report{Site: s, Outcome: outcomeOf(&e.Decision), Refuse: e.Refuse, Rules: []Verdict{}, Readings: []Reading{}}
 	for _, v := range e.Verdicts {
-		verdict := Verdict{Rule: v.Rule.Name, Applies: v.Applies, Depends: v.Depends, Report: v.Rule.Report, Parts: []Part{}}
+		verdict := Verdict{Rule: v.Rule.Name, Applies: v.Applies, Depends: v.Depends, Report: v.Rule.Report, Kind: v.Rule.Kind, Parts: []Part{}}
 		for _, p := range v.Parts {
 			verdict.Parts = append(verdict.Parts, Part(p))
 		}
@@ -92,10 +94,11 @@ func outcomeOf(d *policy.Decision) Outcome {
 	return GoesOn
 }
 
+// enforced returns the rules that hold requests back.
 func enforced(rules []*policy.Rule) []*policy.Rule {
 	var out []*policy.Rule
 	for _, r := range rules {
-		if !r.Report {
+		if !r.Report && r.Guards() {
 			out = append(out, r)
 		}
 	}
@@ -146,6 +149,13 @@ func (v *Verdict) words() string {
 		words = "applies"
 	case v.Depends:
 		words = "may apply: the body decides, and --data gives one"
+	}
+	switch {
+	case !v.Applies && !v.Depends:
+	case v.Kind == policy.NewDevice:
+		words += ", to players whose browser is not trusted"
+	case v.Kind != policy.Sensitive:
+		words += ", and holds nothing back: it names a " + string(v.Kind)
 	}
 	if v.Report && (v.Applies || v.Depends) {
 		words += ", but only REPORTS: it protects nothing"

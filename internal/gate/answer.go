@@ -239,7 +239,7 @@ func (g *Gate) answerPage(w http.ResponseWriter, r *http.Request, who *caller, c
 func (g *Gate) passPage(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, f policy.Factor, result account.Result, next Next) error {
 	// A new recovery key is shown before anything else, or it would be lost.
 	showKey := result.RecoveryKey != ""
-	goesOn := ch.Held != nil || ch.Return != ""
+	goesOn := ch.Held != nil || g.returnTo(r, ch) != ""
 	ch, request, moved, err := who.backend.Challenges.Pass(r.Context(), ch.ID, challenge.Passing{By: f, Epoch: result.Epoch, Root: result.Root}, goesOn && !showKey)
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
@@ -266,7 +266,7 @@ func (g *Gate) continuePage(w http.ResponseWriter, r *http.Request, who *caller,
 	if err := who.backend.Accounts.KeepRecoveryKey(r.Context(), who.id); err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
-	if ch.Held == nil && ch.Return == "" {
+	if ch.Held == nil && g.returnTo(r, ch) == "" {
 		return g.again(w, r, who, ch, shown{})
 	}
 	ch, request, moved, err := who.backend.Challenges.Take(r.Context(), ch.ID)
@@ -293,12 +293,12 @@ func (g *Gate) complete(w http.ResponseWriter, r *http.Request, who *caller, ch 
 		}
 		ctx := context.WithValue(r.Context(), releaseKey{}, &release{challenge: ch, own: who.own})
 		return next.Release(w, restored.WithContext(ctx))
-	case sameSitePath(ch.Return):
-		to := ch.Return
+	case sameSitePath(g.returnTo(r, ch)):
+		to := g.returnTo(r, ch)
 		if ch.PassedBy == policy.RecoveryKey {
 			// Nothing is held that has to be sent first, so the player is led to where a new
 			// phone is set up; the way back is there.
-			to = g.settingsURL() + "?" + url.Values{fieldNotice: {string(challengepages.NoticeRecovered)}, fieldBack: {ch.Return}}.Encode()
+			to = g.settingsURL() + "?" + url.Values{fieldNotice: {string(challengepages.NoticeRecovered)}, fieldBack: {to}}.Encode()
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, to, http.StatusSeeOther)
@@ -306,6 +306,16 @@ func (g *Gate) complete(w http.ResponseWriter, r *http.Request, who *caller, ch 
 	default:
 		return g.page(w, r, who.own, http.StatusOK, challengepages.Outcome{Kind: challengepages.OutcomeConfirmed, Link: "/"})
 	}
+}
+
+// returnTo returns where the player goes on after a passed challenge: where they were
+// going when it opened; or, where all pages share one challenge, to the page in whose place
+// this one stands. Empty if there is neither.
+func (g *Gate) returnTo(r *http.Request, ch *challenge.Challenge) string {
+	if ch.Anywhere && !g.isOwn(r.URL.Path) {
+		return g.target(r)
+	}
+	return ch.Return
 }
 
 // giveGrant sets the step-up cookie for the groups that a passed challenge

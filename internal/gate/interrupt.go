@@ -84,7 +84,7 @@ func (g *Gate) prospect(r *http.Request, who *caller, a *account.Account, unmet 
 	}
 	how := g.means(a, who, need)
 	if len(how.factors) > 0 {
-		if held.Unholdable(r) {
+		if held.Unholdable(r) || isPart(r) {
 			return prospect{event: audit.RequestUnholdable, refusal: g.unholdable(r, who, unmet)}, nil
 		}
 		return prospect{event: audit.RequestChallenged, how: how}, nil
@@ -179,6 +179,9 @@ func (g *Gate) challenge(w http.ResponseWriter, r *http.Request, who *caller, a 
 	switch {
 	case hold:
 		ch.Held = request
+	case onlyNewDevice(unmet) && (!page || isSafe(r.Method)):
+		// One challenge for all that the browser asks for.
+		ch.Anywhere = true
 	case page && isSafe(r.Method):
 		// A target that the record cannot hold unchanged is not returned to.
 		if target := g.target(r); utf8.ValidString(target) {
@@ -263,6 +266,8 @@ func fingerprint(ch *challenge.Challenge, page bool) string {
 		return "held:" + digest
 	case ch.SingleUse:
 		return "once:" + digest
+	case ch.Anywhere:
+		return "anywhere"
 	case page:
 		// Hashed: the account's record holds it, and a target can be long.
 		sum := sha256.Sum256([]byte(ch.Return))
@@ -304,6 +309,17 @@ func wantsPage(r *http.Request) bool {
 		return false
 	}
 	return isSafe(r.Method) || isFormType(r.Header.Get("Content-Type"))
+}
+
+// isPart reports whether a browser loads something by itself that a page is made of. It
+// could show no challenge, and one with a code by SMS would come beside that of the page.
+func isPart(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "", "document", "empty", "frame", "iframe", "embed", "object":
+		return false
+	default:
+		return true
+	}
 }
 
 // isFormType reports whether a content type is one that an HTML form sends.

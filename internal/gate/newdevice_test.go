@@ -126,6 +126,53 @@ func TestWithoutTrustANewDeviceIsAskedOnceASession(t *testing.T) {
 	wantStatus(t, b.get("/lobby"), http.StatusUnauthorized)
 }
 
+// A browser asks for a page, what is on it and, in another tab, for another page: that is
+// one challenge and one SMS, and whoever passes it stays where they are.
+func TestANewDeviceGetsOneCodeForAllPages(t *testing.T) {
+	d := newDevices(t)
+	d.enrolSMS("budi")
+	d.clock.add(time.Minute)
+	sent := d.phone.count()
+	b := d.browser("budi")
+	id := challengeID(t, text(t, b.get("/lobby?tab=1")))
+	for _, kind := range []string{"image", "style", "script", "font", "manifest"} {
+		part := b.request("GET", "/favicon.ico", "", "")
+		part.Header.Set("Sec-Fetch-Dest", kind)
+		part.Header.Set("Sec-Fetch-Mode", "no-cors")
+		wantStatus(t, b.do(part), http.StatusForbidden)
+	}
+	script := d.script("budi")
+	script.jar = b.jar
+	if got := decode(t, script.get("/api/me")).Challenge.ID; got != id {
+		t.Errorf("a script of the page gets challenge %s, want the page's %s", got, id)
+	}
+	if got := challengeID(t, text(t, b.get("/wallet"))); got != id {
+		t.Errorf("another tab gets challenge %s, want the first's %s", got, id)
+	}
+	if n := d.phone.count() - sent; n != 1 {
+		t.Fatalf("%d SMS were sent, want one", n)
+	}
+	res := b.answer("/wallet", id, "sms", d.phone.last(t).Code)
+	wantStatus(t, res, http.StatusSeeOther)
+	if got := res.Header.Get("Location"); got != "/wallet" {
+		t.Errorf("the player is led to %q", got)
+	}
+	wantStatus(t, b.get("/lobby?tab=1"), http.StatusOK)
+	wantStatus(t, script.get("/api/me"), http.StatusOK)
+}
+
+// The recovery key lets a player in, too, after the new one was shown.
+func TestANewDeviceIsConfirmedByTheRecoveryKey(t *testing.T) {
+	d := newDevices(t)
+	_, key := d.enrolTOTP("sari")
+	b := d.browser("sari")
+	id := challengeID(t, text(t, b.get("/lobby")))
+	wantStatus(t, b.answer("/lobby", id, "recovery_key", key), http.StatusOK)
+	res := b.post("/lobby", challengepages.FieldChallenge, id, challengepages.FieldAction, challengepages.ActionContinue)
+	wantStatus(t, res, http.StatusSeeOther)
+	wantStatus(t, b.get("/lobby"), http.StatusOK)
+}
+
 // One code answers for the new device and for what is held.
 func TestANewDeviceAndAWithdrawalAreOneChallenge(t *testing.T) {
 	d := newDevices(t)

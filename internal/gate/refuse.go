@@ -223,7 +223,7 @@ func (g *Gate) unholdable(r *http.Request, who *caller, rules []*policy.Rule) re
 		page:   challengepages.Outcome{Kind: challengepages.OutcomeCannotHold, Link: "/"},
 		event:  audit.RequestUnholdable, reason: "size", rules: rules, who: who,
 	}
-	if held.Unholdable(r) {
+	if held.Unholdable(r) || isPart(r) {
 		no.status, no.reason = http.StatusForbidden, "kind"
 		no.title = "A request of this kind can be neither held nor shown a challenge"
 		no.detail = "Pass the challenge on an ordinary request first."
