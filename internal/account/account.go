@@ -26,7 +26,9 @@
 // one hour; at one hundred, over everything, the factor is disabled (section 3.2.2).
 // A replayed code counts as a wrong one.
 //
-// A browser that the player trusts has budgets of its own. So whoever holds the
+// Nor do strangers, who know nothing but a name of the account, close anything to who has
+// its session: they have budgets of their own, and so has a browser that the player
+// trusts. So whoever holds the
 // session and guesses locks out whoever guesses, and not the owner (OWASP ASVS
 // 6.1.1); what they gain by stealing the trusted browser's secret too is one more
 // budget of the same size.
@@ -124,6 +126,9 @@ type Pending struct {
 	// Device is the keyed hash of the secret of a trusted device, of whoever showed one
 	// when the challenge was opened.
 	Device string `json:"device,omitempty"`
+	// Stranger tells that whoever opened it has shown no session, only a name of the
+	// account.
+	Stranger bool `json:"stranger,omitempty"`
 	// FirstMet tells that the browser's secret was made with this challenge.
 	FirstMet bool      `json:"first_met,omitempty"`
 	Opened   time.Time `json:"opened"`
@@ -164,11 +169,13 @@ type Account struct {
 	// Enrolments are authenticators, or one phone; never both.
 	Enrolments []Enrolment `json:"enrolments,omitempty"`
 	Recovery   *Recovery   `json:"recovery,omitempty"`
-	// Failures are what was spent outside of trusted devices.
-	Failures map[policy.Factor]*Failures `json:"failures,omitempty"`
-	Devices  []Device                    `json:"devices,omitempty"`
-	Pending  []Pending                   `json:"pending,omitempty"`
-	Setup    *Setup                      `json:"setup,omitempty"`
+	// Failures are what was spent in sessions outside of trusted devices, Strangers what
+	// was spent without a session.
+	Failures  map[policy.Factor]*Failures `json:"failures,omitempty"`
+	Strangers map[policy.Factor]*Failures `json:"strangers,omitempty"`
+	Devices   []Device                    `json:"devices,omitempty"`
+	Pending   []Pending                   `json:"pending,omitempty"`
+	Setup     *Setup                      `json:"setup,omitempty"`
 	// Inquiries are the attempts of which a provider has not said yet whether they are
 	// right.
 	Inquiries []Inquiry `json:"inquiries,omitempty"`
@@ -359,8 +366,10 @@ func (a *Account) prune(now time.Time) {
 	if a.Setup != nil && !now.Before(a.Setup.Expires) {
 		a.Setup = nil
 	}
-	if a.Failures == nil {
-		a.Failures = map[policy.Factor]*Failures{}
+	for _, budgets := range []*map[policy.Factor]*Failures{&a.Failures, &a.Strangers} {
+		if *budgets == nil {
+			*budgets = map[policy.Factor]*Failures{}
+		}
 	}
 	if a.Changed == nil {
 		a.Changed = map[policy.Cause]time.Time{}

@@ -89,6 +89,9 @@ func (b *Book) Answer(ctx context.Context, id ID, in Answer) (Result, error) {
 			return nil, errUnchanged
 		}
 		verdict, root := b.check(id, a, in, now)
+		if verdict == Unusable && t.asker.Stranger {
+			verdict = Wrong // whether there is such a factor is no stranger's business (I11)
+		}
 		var events []audit.Event
 		switch verdict {
 		case Right:
@@ -130,7 +133,7 @@ func (a *Account) attempt(in Answer, now time.Time) (attempt, Result) {
 	if p == nil || p.Wrong >= AttemptsPerChallenge {
 		return attempt{}, Result{}
 	}
-	t := attempt{Answer: in, browser: p.Browser, asker: Asker{Device: p.Device, Purpose: in.Purpose}, trusted: a.Device(p.Device) != nil}
+	t := attempt{Answer: in, browser: p.Browser, asker: Asker{Device: p.Device, Stranger: p.Stranger, Purpose: in.Purpose}, trusted: a.Device(p.Device) != nil}
 	if spent := a.budgets(t)[in.Factor]; spent != nil {
 		t.failed = spent.InARow
 	}

@@ -34,8 +34,10 @@ const (
 type Asker struct {
 	// Device is the keyed hash of the secret of a trusted device, empty if none was
 	// shown.
-	Device  string
-	Purpose Purpose
+	Device string
+	// Stranger tells that no session was shown.
+	Stranger bool
+	Purpose  Purpose
 }
 
 // Failures is what was spent on one factor.
@@ -59,22 +61,25 @@ type Wait struct {
 // Disabled reports whether a factor was disabled for the asker after too many
 // failures.
 func (a *Account) Disabled(f policy.Factor, who Asker) bool {
-	spent := a.spent(who.Device)[f]
+	spent := a.spent(who)[f]
 	return spent != nil && spent.Disabled
 }
 
 // NotBefore returns when an asker's next answer by a factor is looked at; it may be
 // past.
 func (a *Account) NotBefore(f policy.Factor, who Asker) time.Time {
-	if spent := a.spent(who.Device)[f]; spent != nil && spent.Waits[who.Purpose] != nil {
+	if spent := a.spent(who)[f]; spent != nil && spent.Waits[who.Purpose] != nil {
 		return spent.Waits[who.Purpose].NotBefore
 	}
 	return time.Time{}
 }
 
-// spent returns the budgets of a browser: a trusted one has its own.
-func (a *Account) spent(device string) map[policy.Factor]*Failures {
-	if d := a.Device(device); d != nil {
+// spent returns the budgets of an asker.
+func (a *Account) spent(who Asker) map[policy.Factor]*Failures {
+	if who.Stranger {
+		return a.Strangers
+	}
+	if d := a.Device(who.Device); d != nil {
 		if d.Failures == nil {
 			d.Failures = map[policy.Factor]*Failures{}
 		}
@@ -87,6 +92,8 @@ func (a *Account) spent(device string) map[policy.Factor]*Failures {
 // become trusted since; nil if they ended with its trust.
 func (a *Account) budgets(t attempt) map[policy.Factor]*Failures {
 	switch d := a.Device(t.asker.Device); {
+	case t.asker.Stranger:
+		return a.Strangers
 	case !t.trusted:
 		return a.Failures
 	case d != nil:
@@ -112,7 +119,7 @@ func (a *Account) mayTry(f policy.Factor, who Asker, now time.Time) Result {
 // spend counts one wrong answer for a factor. It returns the events, and of what
 // the player is to be told: KindFailures, KindDisabled, or nothing.
 func (a *Account) spend(f policy.Factor, who Asker, now time.Time) ([]audit.Event, Kind) {
-	budgets := a.spent(who.Device)
+	budgets := a.spent(who)
 	spent := budgets[f]
 	if spent == nil {
 		spent = new(Failures)
@@ -150,6 +157,7 @@ func (a *Account) spend(f policy.Factor, who Asker, now time.Time) ([]audit.Even
 func (a *Account) clear(factors ...policy.Factor) {
 	for _, f := range factors {
 		delete(a.Failures, f)
+		delete(a.Strangers, f)
 		for i := range a.Devices {
 			delete(a.Devices[i].Failures, f)
 		}

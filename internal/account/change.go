@@ -224,6 +224,7 @@ func (a *Account) unlock(why string) []audit.Event {
 		}
 	}
 	unlock(a.Failures)
+	unlock(a.Strangers)
 	for i := range a.Devices {
 		unlock(a.Devices[i].Failures)
 	}

@@ -251,3 +251,43 @@ func TestBindingAndUnlockingReachTheBudgetsOfTrustedBrowsers(t *testing.T) {
 		})
 	}
 }
+
+// I5, I11, R15: whoever knows a name of the account and nothing else guesses from a budget
+// of their own, which tells nothing of the account, and closes nothing to its owner.
+func TestInvariantI5StrangersHaveABudgetOfTheirOwn(t *testing.T) {
+	w := newWorld(t)
+	secret, _ := w.enrolTOTP()
+	mine := w.challenge()
+	open := func(request string) string {
+		in := w.interruption(request)
+		in.Binding, in.Stranger, in.Device = "name", true, ""
+		return w.open(in).Pending.ID
+	}
+	// What the account does not have is as wrong as a wrong code.
+	for i, f := range []policy.Factor{policy.TOTP, policy.SMS, policy.RecoveryKey} {
+		id := open(fmt.Sprint("reset ", i))
+		code := w.wrongTOTP(secret)
+		if f == policy.RecoveryKey {
+			code = "AAAA-AAAA-AAAA-AAAA-AAAA-AAAA-AA"
+		}
+		r := w.want(account.Answer{Challenge: id, Factor: f, Code: code}, account.Wrong)
+		if r.AttemptsLeft != account.AttemptsPerChallenge-1 {
+			t.Errorf("%s: %d attempts are left", f, r.AttemptsLeft)
+		}
+	}
+	for i := range account.DisableAfter - 1 {
+		r, err := w.book.Answer(t.Context(), w.id, account.Answer{Challenge: open(fmt.Sprint("guess ", i)), Factor: policy.TOTP, Code: w.wrongTOTP(secret)})
+		if err != nil || r.Verdict != account.Wrong && r.Verdict != account.TryLater {
+			t.Fatalf("guess %d: %v, %v", i, r.Verdict, err)
+		}
+		w.clock.add(time.Hour)
+		mine = w.challenge()
+	}
+	if last := open("the last"); true {
+		w.want(account.Answer{Challenge: last, Factor: policy.TOTP, Code: w.totp(secret, 0)}, account.Disabled)
+	}
+	if n := w.failures(policy.TOTP); n != 0 {
+		t.Errorf("strangers have spent %d attempts of the session's", n)
+	}
+	w.want(account.Answer{Challenge: mine, Factor: policy.TOTP, Code: w.totp(secret, 0)}, account.Right)
+}

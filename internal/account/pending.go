@@ -20,6 +20,8 @@ type Interruption struct {
 	Rules, Fingerprint string
 	// Binding, Browser and Device as in Pending.
 	Binding, Browser, Device string
+	// Stranger as in Pending.
+	Stranger bool
 	// FirstMet tells that the browser showed no secret; Browser is then the hash of
 	// the one that it will be given if this opens a challenge with the id ID.
 	FirstMet bool
@@ -47,8 +49,8 @@ type Opened struct {
 
 // Open returns the open challenge for an interruption, or opens one. The same
 // interruption finds the same challenge however often and however parallel it
-// comes. Beyond MaxPending the oldest gives way, in trusted browsers and in others
-// apart; no budget is reset by that.
+// comes. Beyond MaxPending the oldest gives way, of strangers, in trusted browsers and in
+// others apart; no budget is reset by that.
 func (b *Book) Open(ctx context.Context, id ID, in Interruption) (Opened, error) {
 	var out Opened
 	err := b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
@@ -68,10 +70,11 @@ func (b *Book) Open(ctx context.Context, id ID, in Interruption) (Opened, error)
 				drop(p)
 			}
 		}
-		// What is open in trusted browsers does not give way to what others open.
-		trusted := a.Device(in.Device) != nil
+		// What is open in trusted browsers does not give way to what others open, nor what is
+		// open in a session to what strangers do.
+		lane := a.lane(in.Device, in.Stranger)
 		for {
-			same := slices.DeleteFunc(slices.Clone(a.Pending), func(p Pending) bool { return (a.Device(p.Device) != nil) != trusted })
+			same := slices.DeleteFunc(slices.Clone(a.Pending), func(p Pending) bool { return a.lane(p.Device, p.Stranger) != lane })
 			if len(same) < MaxPending {
 				break
 			}
@@ -79,7 +82,7 @@ func (b *Book) Open(ctx context.Context, id ID, in Interruption) (Opened, error)
 		}
 		out.New = true
 		out.Pending = Pending{
-			ID: in.ID, Rules: in.Rules, Fingerprint: in.Fingerprint, Binding: in.Binding, Browser: in.Browser, Device: in.Device,
+			ID: in.ID, Rules: in.Rules, Fingerprint: in.Fingerprint, Binding: in.Binding, Browser: in.Browser, Device: in.Device, Stranger: in.Stranger,
 			FirstMet: in.FirstMet, Opened: now, Expires: now.Add(in.Lifetime),
 		}
 		a.Pending = append(a.Pending, out.Pending)
@@ -91,10 +94,22 @@ func (b *Book) Open(ctx context.Context, id ID, in Interruption) (Opened, error)
 	return out, nil
 }
 
+// lane tells those apart whose challenges do not push each other out.
+func (a *Account) lane(device string, stranger bool) string {
+	switch {
+	case stranger:
+		return "stranger"
+	case a.Device(device) != nil:
+		return "trusted"
+	default:
+		return "session"
+	}
+}
+
 func (a *Account) find(in Interruption, now time.Time) *Pending {
 	for i := range a.Pending {
 		p := &a.Pending[i]
-		if p.Rules != in.Rules || p.Fingerprint != in.Fingerprint || p.Binding != in.Binding {
+		if p.Rules != in.Rules || p.Fingerprint != in.Fingerprint || p.Binding != in.Binding || p.Stranger != in.Stranger {
 			continue
 		}
 		// Nothing but what a provider has been asked about answers it any more, and after
