@@ -183,7 +183,7 @@ func TestTheUpstreamModuleReadsPagesOfSeveralSessions(t *testing.T) {
 			t.Fatal(err)
 		}
 		id, err := u.Identify(t.Context(), r, found)
-		if !errors.Is(err, c.err) || err == nil && (id.Subject != "u-1" || !id.BindSubject || id.Credential.Kind != c.kind) {
+		if !errors.Is(err, c.err) || err == nil && (id.Subject != "u-1" || id.Binding != identity.BindSubject("u-1") || id.Credential.Kind != c.kind) {
 			t.Errorf("Identify of %q and %q = %q by %v, %v, want u-1, %v", c.cookie, c.token, id.Subject, id.Credential, err, c.err)
 		}
 	}

@@ -122,7 +122,7 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 	if _, ok := source.(*PlaceholderIdentity); ok && app.FirstEnrolment.needsLoginPage() {
 		return errLoginUnseen
 	}
-	if u, ok := source.(*UpstreamIdentity); ok && u.bindsSubject() && app.FirstEnrolment.needsLoginPage() {
+	if s, ok := source.(interface{ bindsSubject() bool }); ok && s.bindsSubject() && app.FirstEnrolment.needsLoginPage() {
 		return errLoginShared
 	}
 	h.warn(rules.Rules())

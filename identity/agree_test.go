@@ -164,7 +164,7 @@ func TestUpstreamAsksAboutEachSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id, err := u.Identify(t.Context(), r, cred); err != nil || id.Subject != "budi" || id.Credential != cookie("a") || !id.BindSubject {
+	if id, err := u.Identify(t.Context(), r, cred); err != nil || id.Subject != "budi" || id.Credential != cookie("a") || id.Binding != BindSubject("budi") {
 		t.Errorf("Identify = %q by %v, %v, want budi by the cookie", id.Subject, id.Credential, err)
 	}
 	cred, err = u.Credential(bears("Cookie", "casino_session=a", "X-App-Session", "sari"))

@@ -106,13 +106,25 @@ type Identity struct {
 	// Credential is the one that speaks for the player, of several in the request;
 	// zero where the request bore but one.
 	Credential Credential
-	// BindSubject says that the site gives out new credentials all the time, so that
-	// nothing can be bound to one. A step-up is then bound to the subject, the kind of
-	// the credential and its name. The cost: it outlives the session, so that logging
-	// out ends nothing that Stepgate is not told of, and a new login of the same player
-	// in the same browser finds it again.
-	BindSubject bool
+	// Binding is what a step-up is bound to where the site gives out new credentials all
+	// the time, so that nothing can be bound to the value of one: see [BindSubject] and
+	// [BindClaim]. It counts together with the kind of the credential and its name. Empty
+	// for the credential's value.
+	Binding string
 }
+
+// A separator stands in no subject and in no claim, so that none can be written that
+// passes for another thing.
+const separator = "\x00"
+
+// BindSubject returns the Binding to a subject. The cost: a step-up outlives the session,
+// so that logging out ends nothing that Stepgate is not told of, and a new login of the
+// same player in the same browser finds it again.
+func BindSubject(subject string) string { return "subject" + separator + subject }
+
+// BindClaim returns the Binding to what a token says under a name, such as an id of the
+// session that all its tokens share.
+func BindClaim(name, value string) string { return "claim" + separator + name + separator + value }
 
 // String keeps personal data out of logs.
 func (Identity) String() string { return "identity(REDACTED)" }

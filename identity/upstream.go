@@ -59,7 +59,7 @@ type UpstreamConfig struct {
 	// holder. Of several that a request bears all have to be of one player, and the
 	// first in this order is what a step-up is bound to.
 	Sessions []Session
-	// BindSubject is handed on in each [Identity].
+	// BindSubject binds step-ups to the subject: see [BindSubject].
 	BindSubject bool
 	// Format is how the answer is written. Default: [JSON].
 	Format Format
@@ -170,9 +170,6 @@ func newPlaces(c UpstreamConfig) (places, error) {
 	}
 }
 
-// BindsSubject reports whether step-ups are bound to the subject.
-func (u *Upstream) BindsSubject() bool { return u.bindSubject }
-
 // Identify asks the site about each credential that the request bears. It returns
 // [ErrAnonymous] if the site answers as it answers visitors, which [Anonymous]
 // describes, and [ErrAmbiguous] if the credentials are not of one player.
@@ -219,7 +216,9 @@ func (u *Upstream) ask(ctx context.Context, c Credential) (Identity, error) {
 	case err != nil:
 		return Identity{}, fmt.Errorf("asking the site: %w", err)
 	}
-	id.BindSubject = u.bindSubject
+	if u.bindSubject {
+		id.Binding = BindSubject(id.Subject)
+	}
 	return id, nil
 }
 

@@ -34,7 +34,9 @@ func (s *sharing) Identify(ctx context.Context, r *http.Request, c identity.Cred
 		c.Value = s.player.Load().(string)
 	}
 	id, err := s.source.Identify(ctx, r, c)
-	id.BindSubject = s.bind
+	if s.bind && err == nil {
+		id.Binding = identity.BindSubject(id.Subject)
+	}
 	return id, err
 }
 

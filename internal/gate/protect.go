@@ -315,12 +315,12 @@ func know(who *caller, host string, memo *identity.Memo) *known {
 }
 
 // bindingParts are what a caller's grants and challenges are bound to: the
-// credential, or the subject where the site changes credentials all the time. The
-// numbers of parts keep the two apart.
+// credential, or the identity's Binding where the site changes credentials all the
+// time. The numbers of parts keep the two apart.
 func bindingParts(who *caller) []string {
 	c := who.credential
-	if who.identity.BindSubject {
-		return []string{"subject", string(c.Kind), c.Name, who.identity.Subject}
+	if who.identity.Binding != "" {
+		return []string{"binding", string(c.Kind), c.Name, who.identity.Binding}
 	}
 	return []string{string(c.Kind), c.Name, c.Value}
 }
