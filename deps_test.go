@@ -96,7 +96,7 @@ var onlyIn = []struct {
 	{"github.com/nyaruka/phonenumbers", []string{"sms"}, "one place reads phone numbers"},
 	{"github.com/PuerkitoBio/goquery", []string{"identity"}, "one place reads pages"},
 	{"github.com/andybalholm/cascadia", []string{"identity"}, "as goquery"},
-	{"github.com/go-jose/", []string{"sms/vonage"}, "one place speaks JWT"},
+	{"github.com/go-jose/", []string{"identity", "sms/vonage"}, "one place reads tokens of players, one those of a provider"},
 	{"github.com/mileusna/useragent", []string{"internal/gate"}, "one place says where somebody was"},
 	{"golang.org/x/time", []string{"sms/failover"}, "one place keeps to the rates of providers"},
 }

@@ -22,18 +22,21 @@ import "errors"
 // it is sent to: one of the narrow scope "withdraw", stolen, beside the thief's own
 // cookie. Nor is such a request one of a visitor, because the site may honour the
 // cookie. It is ambiguous.
-func agree(c Credential, ask func(Credential) (Identity, *Memo, error)) (Identity, *Memo, error) {
+//
+// Where cookies are tokens too, visitors is false and none is passed over: a site gives
+// visitors no token, and one that we do not take the site might, by another clock.
+func agree(c Credential, visitors bool, ask func(Credential) (Identity, *Memo, error)) (Identity, *Memo, error) {
 	if c.beside == nil {
 		return ask(c)
 	}
 	var id Identity
 	var memo *Memo
-	stray := false // a token that the site does not know
+	stray := false // one that is not passed over
 	for one := range c.All() {
 		got, m, err := ask(one)
 		switch {
 		case errors.Is(err, ErrAnonymous):
-			stray = stray || one.Kind != Cookie
+			stray = stray || one.Kind != Cookie || !visitors
 		case err != nil:
 			return Identity{}, new(Memo), err
 		case memo == nil:

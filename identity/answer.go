@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -18,6 +19,7 @@ const (
 	maxFieldLength = 256 // bytes of a subject, login name, e-mail or phone
 	maxPathLength  = 8   // keys from the top of an answer to a field
 	maxDepth       = 64  // of objects and arrays in an answer
+	maxListLength  = 64  // elements of a list that is read
 )
 
 // fields says where in the site's answer to find an identity.
@@ -49,25 +51,12 @@ func newFields(c UpstreamConfig) (fields, error) {
 func (fields) accept() string { return "application/json" }
 
 func (f fields) read(_ http.Header, body []byte) (Identity, error) {
-	// The decoder replaces invalid bytes, which would make one subject of two.
-	if !utf8.Valid(body) {
-		return Identity{}, errors.New("its answer is not UTF-8")
+	subject, login, email, phone := field{name: "subject", path: f.subject}, field{name: "login", path: f.login},
+		field{name: "email", path: f.email}, field{name: "phone", path: f.phone}
+	if err := readJSON(body, &subject, &login, &email, &phone); err != nil {
+		return Identity{}, fmt.Errorf("its answer %w", err)
 	}
-	a := answer{
-		dec: json.NewDecoder(bytes.NewReader(body)),
-		wanted: []*field{
-			{name: "subject", path: f.subject}, {name: "login", path: f.login},
-			{name: "email", path: f.email}, {name: "phone", path: f.phone},
-		},
-	}
-	a.dec.UseNumber()
-	if err := a.value(nil); err != nil {
-		return Identity{}, err
-	}
-	if _, err := a.dec.Token(); err != io.EOF {
-		return Identity{}, errNotJSON
-	}
-	return named(Identity{Subject: a.wanted[0].text, Login: a.wanted[1].text, Email: a.wanted[2].text, Phone: a.wanted[3].text})
+	return named(Identity{Subject: subject.text, Login: login.text, Email: email.text, Phone: phone.text})
 }
 
 // named returns an identity, or errNoSubject if its subject is one that all visitors
@@ -82,9 +71,27 @@ func named(id Identity) (Identity, error) {
 var (
 	errNoSubject = errors.New("its answer names no subject; if it answers visitors so, describe them with: anonymous missing")
 
-	errNotJSON = errors.New("its answer is not JSON")
-	errTwice   = errors.New("its answer has a key twice")
+	errNotJSON = errors.New("is not JSON")
+	errTwice   = errors.New("has a key twice")
 )
+
+// readJSON fills the wanted fields from a JSON text. Its errors go on after what the
+// text is, and quote nothing of it.
+func readJSON(text []byte, wanted ...*field) error {
+	// The decoder replaces invalid bytes, which would make one subject of two.
+	if !utf8.Valid(text) {
+		return errors.New("is not UTF-8")
+	}
+	a := answer{dec: json.NewDecoder(bytes.NewReader(text)), wanted: wanted}
+	a.dec.UseNumber()
+	if err := a.value(nil); err != nil {
+		return err
+	}
+	if _, err := a.dec.Token(); err != io.EOF {
+		return errNotJSON
+	}
+	return nil
+}
 
 // answer walks through a JSON text and picks the wanted fields up. It exists
 // because encoding/json takes the last of two equal keys, where the site's other
@@ -94,16 +101,52 @@ type answer struct {
 	wanted []*field
 }
 
+// field is a value that is wanted, and what was found: text of a string or an integer,
+// list and instant where those are wanted instead.
 type field struct {
 	name string
 	path path
-	text string
+	as   reading
+	// lenient takes a value of another type for none, instead of an error.
+	lenient bool
+
+	text    string
+	list    []string
+	instant time.Time
+}
+
+// reading is how a field is read.
+type reading byte
+
+const (
+	asText    reading = iota
+	asList            // an array of strings, or one string
+	asInstant         // seconds since 1970, NumericDate in RFC 7519
+)
+
+// take reads a scalar into the field. null is as if the field were missing.
+func (f *field) take(token json.Token) (err error) {
+	switch f.as {
+	case asList:
+		text, ok := token.(string)
+		if token != nil && !ok {
+			return errors.New("is neither a string nor an array of strings")
+		}
+		if ok {
+			f.list = []string{text}
+		}
+	case asInstant:
+		f.instant, err = instant(token)
+	default:
+		f.text, err = scalar(token)
+	}
+	return err
 }
 
 // value reads the value that stands at the given place.
 func (a *answer) value(at path) error {
 	if len(at) > maxDepth {
-		return errors.New("its answer is nested too deeply")
+		return errors.New("is nested too deeply")
 	}
 	token, err := a.dec.Token()
 	if err != nil {
@@ -121,8 +164,11 @@ func (a *answer) value(at path) error {
 	}
 	for _, f := range a.wanted {
 		if len(f.path) > 0 && slices.Equal(f.path, at) {
-			if f.text, err = scalar(token); err != nil {
-				return fmt.Errorf("the %s in its answer %w", f.name, err)
+			if f.as == asList && token == json.Delim('[') {
+				continue // its elements were taken one by one
+			}
+			if err := f.take(token); err != nil && !f.lenient {
+				return fmt.Errorf("has something as %s that %w", f.name, err)
 			}
 		}
 	}
@@ -152,9 +198,33 @@ func (a *answer) object(at path) error {
 }
 
 func (a *answer) array(at path) error {
+	if i := slices.IndexFunc(a.wanted, func(f *field) bool { return f.as == asList && slices.Equal(f.path, at) }); i >= 0 {
+		return a.elements(a.wanted[i])
+	}
 	for i := 0; a.dec.More(); i++ {
 		if err := a.value(append(slices.Clip(at), strconv.Itoa(i))); err != nil {
 			return err
+		}
+	}
+	return a.end()
+}
+
+// elements reads the strings of an array into a field.
+func (a *answer) elements(f *field) error {
+	strings := true
+	for a.dec.More() {
+		var element any
+		if err := a.dec.Decode(&element); err != nil {
+			return errNotJSON
+		}
+		text, ok := element.(string)
+		strings = strings && ok && len(f.list) < maxListLength
+		f.list = append(f.list, text)
+	}
+	if !strings {
+		f.list = nil
+		if !f.lenient {
+			return fmt.Errorf("has something as %s that is no array of up to %d strings", f.name, maxListLength)
 		}
 	}
 	return a.end()
@@ -193,6 +263,26 @@ func scalar(token json.Token) (string, error) {
 		return "", errors.New("is neither a string nor an integer")
 	}
 }
+
+// instant returns the instant that a number of seconds since 1970 stands for, and the
+// zero time for null.
+func instant(token json.Token) (time.Time, error) {
+	if token == nil {
+		return time.Time{}, nil
+	}
+	number, ok := token.(json.Number)
+	if !ok {
+		return time.Time{}, errors.New("is no number of seconds")
+	}
+	seconds, err := strconv.ParseFloat(number.String(), 64)
+	if err != nil || seconds < 0 || seconds > maxInstant {
+		return time.Time{}, errors.New("is no number of seconds between 1970 and 9999")
+	}
+	return time.Unix(int64(seconds), 0), nil
+}
+
+// maxInstant is the end of the year 9999: what lies beyond it overflows somewhere.
+const maxInstant = 253402300799
 
 func checkText(s string) error {
 	if len(s) > maxFieldLength {

@@ -143,7 +143,7 @@ func (c *Cached) Recall(ctx context.Context, r *http.Request, cred Credential) (
 	if cred.beside == nil {
 		return c.recall(ctx, r, cred)
 	}
-	return agree(cred, func(one Credential) (Identity, *Memo, error) { return c.recall(ctx, r, one) })
+	return agree(cred, true, func(one Credential) (Identity, *Memo, error) { return c.recall(ctx, r, one) })
 }
 
 // recall is Recall for one credential.

@@ -111,6 +111,22 @@ type Identity struct {
 	// [BindClaim]. It counts together with the kind of the credential and its name. Empty
 	// for the credential's value.
 	Binding string
+
+	// Authentication is what the issuer of a token says of how the player logged in; nil
+	// where nobody says it whose word counts.
+	Authentication *Authentication
+}
+
+// Authentication is how and when a player was authenticated, in the words of OpenID
+// Connect Core section 2 and RFC 9470 section 6. It is only what a verified token says.
+type Authentication struct {
+	// ACR is the class of the authentication; empty if it is not known.
+	ACR string
+	// AMR are the methods (RFC 8176).
+	AMR []string
+	// At is when it was, in whole seconds. It is never zero, and may lie a little ahead of
+	// our clock: see [JWTConfig.Skew].
+	At time.Time
 }
 
 // A separator stands in no subject and in no claim, so that none can be written that

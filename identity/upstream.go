@@ -178,7 +178,7 @@ func newPlaces(c UpstreamConfig) (places, error) {
 // or whose page has changed, must not look like a visitor who is not logged in. The
 // error names neither the credential nor any part of the answer. r is not used.
 func (u *Upstream) Identify(ctx context.Context, _ *http.Request, c Credential) (Identity, error) {
-	id, _, err := agree(c, func(one Credential) (Identity, *Memo, error) {
+	id, _, err := agree(c, true, func(one Credential) (Identity, *Memo, error) {
 		id, err := u.ask(ctx, one)
 		return id, new(Memo), err
 	})
