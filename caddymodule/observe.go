@@ -160,7 +160,7 @@ func eventFields(e audit.Event) []zap.Field {
 // factorLabel keeps the label's values few whatever a client sends as factor.
 func factorLabel(factor string) string {
 	switch f := policy.Factor(factor); f {
-	case "", policy.TOTP, policy.SMS, policy.RecoveryKey:
+	case "", audit.ByIssuer, policy.TOTP, policy.SMS, policy.RecoveryKey:
 		return factor
 	default:
 		return "other"

@@ -58,6 +58,7 @@ func clone(r Rule) Rule {
 	r.Methods = slices.Clone(r.Methods)
 	r.Factors = slices.Clone(r.Factors)
 	r.Details = slices.Clone(r.Details)
+	r.Trust = Trust{slices.Clone(r.Trust.ACR), slices.Clone(r.Trust.AMR)}
 	r.Holds = slices.Clone(r.Holds)
 	for i := range r.Holds {
 		r.Holds[i].After = slices.Clone(r.Holds[i].After)
@@ -89,7 +90,7 @@ func (r *Rule) prepare() error {
 		}
 	}
 	for _, prepare := range []func() error{
-		r.prepareMethods, r.prepareHosts, r.checkConditions, r.checkExceptions, r.checkHolds, r.prepareFactors, r.prepareMaxAge, r.prepareAnswers,
+		r.prepareMethods, r.prepareHosts, r.checkConditions, r.checkExceptions, r.checkHolds, r.prepareFactors, r.prepareMaxAge, r.checkTrust, r.prepareAnswers,
 	} {
 		if err := prepare(); err != nil {
 			return err

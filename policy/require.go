@@ -23,6 +23,9 @@ type Requirement struct {
 	SingleUse bool
 	// Details are those of all rules, in their order and once each.
 	Details []Detail
+	// ACR are the classes of authentication that all rules trust an issuer to have made, in
+	// the first rule's order.
+	ACR []string
 	// Holds are those of all rules.
 	Holds []Hold
 	// Anonymous and Unenrolled are the strictest answers.
@@ -64,10 +67,12 @@ func Require(rules []*Rule) Requirement {
 		}
 		if i == 0 {
 			req.Factors = slices.Clone(r.Factors)
+			req.ACR = slices.Clone(r.Trust.ACR)
 			req.Anonymous, req.Unenrolled = r.Anonymous, r.Unenrolled
 			continue
 		}
 		req.Factors = slices.DeleteFunc(req.Factors, func(f Factor) bool { return !slices.Contains(r.Factors, f) })
+		req.ACR = slices.DeleteFunc(req.ACR, func(acr string) bool { return !slices.Contains(r.Trust.ACR, acr) })
 		req.Anonymous = stricter(anonymousByStrictness, req.Anonymous, r.Anonymous)
 		req.Unenrolled = stricter(unenrolledByStrictness, req.Unenrolled, r.Unenrolled)
 	}

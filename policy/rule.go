@@ -130,6 +130,8 @@ type Rule struct {
 	// SingleUse demands a challenge for each request, and lets exactly the shown
 	// request through, once.
 	SingleUse bool
+	// Trust is what the issuer of the player's token can say in a factor's place.
+	Trust Trust
 	// Group names the rules that one passed challenge opens together. It is the
 	// rule's own name unless set.
 	Group string

@@ -194,6 +194,8 @@ type Account struct {
 	// Ended tells when sessions were ended, by their bindings: a grant that was given to
 	// one until then is worthless.
 	Ended map[string]time.Time `json:"ended,omitempty"`
+	// Revoked is when the last of them was.
+	Revoked time.Time `json:"revoked"`
 }
 
 // Enrolled reports whether the account has a second factor, disabled or not. A
@@ -342,6 +344,9 @@ func (b *Book) update(ctx context.Context, id ID, change func(a *Account, now ti
 		}
 		if err != nil {
 			return nil, err
+		}
+		if a.Epoch != epoch {
+			a.Revoked = now
 		}
 		for i := range events {
 			events[i].At, events[i].Subject = now, string(id)

@@ -18,6 +18,7 @@ type Name string
 // What can happen to a request at a protected route.
 const (
 	RequestGranted     Name = "request.granted"     // a fitting grant let it through
+	RequestVouched     Name = "request.vouched"     // the issuer of the player's token vouches for a factor of its own
 	RequestReleased    Name = "request.released"    // an approval let it through, once
 	RequestUnenrolled  Name = "request.unenrolled"  // let through because the rule says so for players without a factor
 	RequestChallenged  Name = "request.challenged"  // met a challenge, new or pending
@@ -31,6 +32,9 @@ const (
 	RequestSwapped     Name = "request.swapped"     // its session changed hands while the body was on its way; it was cut off
 	RequestUnavailable Name = "request.unavailable" // the store, the site or the provider of a code could not be asked
 )
+
+// ByIssuer is the factor of RequestVouched.
+const ByIssuer = "issuer"
 
 // What can happen to a challenge.
 const (

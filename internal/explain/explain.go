@@ -195,6 +195,9 @@ func (r *Report) meets() string {
 	for i, f := range need.Factors {
 		factors[i] = string(f)
 	}
+	if len(need.ACR) > 0 {
+		factors = append(factors, "or acr "+strings.Join(need.ACR, ", ")+" of the issuer")
+	}
 	var details []string
 	for _, d := range need.Details {
 		details = append(details, d.Label)

@@ -101,6 +101,8 @@ func (g *Gate) challengeProblem(w http.ResponseWriter, r *http.Request, who *cal
 			acr = append(acr, string(f))
 		}
 	}
+	// What the caller can ask its own issuer for instead.
+	acr = append(acr, need.ACR...)
 	maxAge := int(need.MaxAge / time.Second)
 	if need.SingleUse {
 		maxAge = 0

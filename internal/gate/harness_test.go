@@ -248,6 +248,10 @@ func rules() []policy.Rule {
 		{Name: "inside", Paths: []string{"/reported/inside"}},
 		{Kind: policy.Login, Name: "site_login", Paths: []string{"/login"}, ExceptMethods: []string{"GET", "HEAD", "OPTIONS"}},
 		{Kind: policy.Logout, Name: "site_logout", Paths: []string{"/logout"}},
+		{Name: "bonus", Paths: []string{"/bonus"}, MaxAge: 10 * time.Minute, Trust: policy.Trust{ACR: []string{"mfa"}}},
+		{Name: "limits", Paths: []string{"/limits", "/both"}, MaxAge: 10 * time.Minute, Trust: policy.Trust{ACR: []string{"phr", "mfa"}, AMR: []string{"otp"}},
+			Holds: []policy.Hold{{For: 5 * time.Minute, After: []policy.Cause{policy.CauseFactorChange, policy.CauseFirstEnrolment}}}},
+		{Name: "elsewhere", Paths: []string{"/both"}},
 	}
 }
 

@@ -199,7 +199,7 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt route) 
 	case passing:
 		return rt.pass(w, r, who, nil, rt.next)
 	}
-	unmet, err := g.unmet(r.Context(), who, rt.rules)
+	unmet, vouched, err := g.unproved(r.Context(), who, rt.rules)
 	if err == nil {
 		unmet, err = g.silence(r.Context(), who, unmet)
 	}
@@ -214,7 +214,7 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt route) 
 		}
 		return rt.pass(w, r, who, nil, rt.next)
 	case len(unmet) == 0:
-		g.observe(r, audit.Event{Name: audit.RequestGranted, Subject: string(who.id), Rule: ruleNames(rt.rules)})
+		g.observe(r, granted(who, rt.rules, vouched))
 		return rt.pass(w, r, who, nil, rt.next)
 	case crossSite:
 		return g.refuseCrossSite(w, r, o, rt.rules)

@@ -52,7 +52,7 @@ func (g *Gate) wouldMeet(r *http.Request, o own, rules []*policy.Rule) (event au
 	case err != nil:
 		return audit.RequestUnavailable, ""
 	}
-	unmet, err := g.unmet(r.Context(), who, rules)
+	unmet, vouched, err := g.unproved(r.Context(), who, rules)
 	if err == nil {
 		unmet, err = g.silence(r.Context(), who, unmet)
 	}
@@ -60,7 +60,7 @@ func (g *Gate) wouldMeet(r *http.Request, o own, rules []*policy.Rule) (event au
 	case err != nil:
 		return audit.RequestUnavailable, string(who.id)
 	case len(unmet) == 0:
-		return audit.RequestGranted, string(who.id)
+		return granted(who, rules, vouched).Name, string(who.id)
 	}
 	a, err := who.backend.Accounts.Get(r.Context(), who.id)
 	if err != nil {
