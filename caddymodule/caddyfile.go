@@ -29,6 +29,14 @@ func text(name, want string, into *string) option {
 	}}
 }
 
+// list is an option with one or more arguments; want describes them.
+func list(name, want string, into *[]string) option {
+	return option{name: name, parse: func(d *caddyfile.Dispenser) (err error) {
+		*into, err = arguments(d, want)
+		return err
+	}}
+}
+
 // flag is an option without argument.
 func flag(name string, into *bool) option {
 	return option{name: name, parse: func(*caddyfile.Dispenser) error {

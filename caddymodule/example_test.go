@@ -95,6 +95,7 @@ func TestTheExampleCaddyfileHasEveryOption(t *testing.T) {
 		"{\n\tstepgate {\n\t\tnotify https://a {\n%s\n}\n}\n}",
 		site + "%s\n}\n}",
 		site + "identity upstream http://a {\n%s\n}\n}\n}",
+		site + "identity jwt {\n%s\n}\n}\n}",
 		site + "identity placeholder {http.auth.user.id} {\n%s\n}\n}\n}",
 		site + "protect a {\n%s\n}\n}\n}",
 	} {

@@ -24,7 +24,7 @@ type FirstEnrolment struct {
 	// routes stay closed for the time of For. `login`: a session that came from the
 	// site's own login through this gateway within For, which whoever stole a session
 	// cannot show without the password; every step_up then needs `login_page` and an
-	// identity source that can ask whose a new session is, such as `upstream`.
+	// identity source that can ask whose a new session is: `upstream`, or `jwt` with a cookie.
 	// `support`: the help of a support agent, and nobody enrols alone. Default: hold.
 	Mode gate.FirstEnrolmentMode `json:"mode,omitempty"`
 
@@ -79,11 +79,11 @@ var errNoLoginPage = errors.New("first_enrolment login asks for a fresh login, a
 // errLoginUnseen is a step_up that cannot ask whose the session is that a login has just
 // given out.
 var errLoginUnseen = errors.New("first_enrolment login asks the site whose a session is that its login gave out, and identity placeholder knows only the " +
-	"request at hand: write identity upstream, or first_enrolment hold 24h or support in the global options")
+	"request at hand, identity jwt without a cookie no token that the login answers with: write identity upstream, or jwt with a cookie, or first_enrolment hold 24h or support in the global options")
 
 // errLoginShared is a step_up that cannot tell the session of a fresh login from
 // another one of the same player, such as a stolen one.
-var errLoginShared = errors.New("first_enrolment login tells a session that has just been logged in from a stolen one, and identity upstream with bind subject " +
+var errLoginShared = errors.New("first_enrolment login tells a session that has just been logged in from a stolen one, and an identity source with bind subject " +
 	"takes all sessions of a player for one: leave bind subject out, or write first_enrolment hold 24h or support in the global options")
 
 // needsLoginPage reports whether every step_up needs a login page.

@@ -191,6 +191,10 @@ func (p *PlaceholderIdentity) Credential(r *http.Request) (identity.Credential, 
 	}
 }
 
+// seesLogins reports that a login says nothing to this source: it knows only the request
+// at hand.
+func (*PlaceholderIdentity) seesLogins() bool { return false }
+
 // Identify reads the placeholders of the request.
 func (p *PlaceholderIdentity) Identify(_ context.Context, r *http.Request, _ identity.Credential) (identity.Identity, error) {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)

@@ -163,7 +163,7 @@ func TestTheUpstreamModuleReadsPagesOfSeveralSessions(t *testing.T) {
 	}))
 	defer site.Close()
 	u := &UpstreamIdentity{
-		URL: site.URL, Sessions: []UpstreamSession{{Kind: "cookie", Name: "PHPSESSID"}, {Kind: "bearer"}}, Format: "html", Subject: "#account@data-id", Bind: "subject",
+		URL: site.URL, Sessions: []SessionPlace{{Kind: "cookie", Name: "PHPSESSID"}, {Kind: "bearer"}}, Format: "html", Subject: "#account@data-id", Bind: "subject",
 		Anonymous: &UpstreamAnonymous{Redirect: true, LoginPages: []string{"/login.php"}},
 	}
 	if err := u.Provision(caddy.Context{}); err != nil {
@@ -198,7 +198,7 @@ func TestTheUpstreamModuleRemembersAndForgets(t *testing.T) {
 	}))
 	defer site.Close()
 	t.Setenv("STEPGATE_TEST_SITE", site.URL)
-	u := &UpstreamIdentity{URL: "{env.STEPGATE_TEST_SITE}/me", Sessions: []UpstreamSession{{Kind: "cookie", Name: "session"}}, Subject: "id"}
+	u := &UpstreamIdentity{URL: "{env.STEPGATE_TEST_SITE}/me", Sessions: []SessionPlace{{Kind: "cookie", Name: "session"}}, Subject: "id"}
 	if err := u.Provision(caddy.Context{}); err != nil {
 		t.Fatal(err)
 	}
@@ -228,12 +228,12 @@ func TestTheUpstreamModuleRemembersAndForgets(t *testing.T) {
 
 func TestAnUpstreamThatCannotWorkIsRefused(t *testing.T) {
 	for name, u := range map[string]UpstreamIdentity{
-		"no url": {Sessions: []UpstreamSession{{Kind: "cookie", Name: "session"}}, Subject: "id"}, "no session": {URL: "http://site", Subject: "id"}, "no subject": {URL: "http://site", Sessions: []UpstreamSession{{Kind: "bearer"}}},
-		"a negative cache": {URL: "http://site", Sessions: []UpstreamSession{{Kind: "bearer"}}, Subject: "id", CacheFor: -1}, "a negative timeout": {URL: "http://site", Sessions: []UpstreamSession{{Kind: "bearer"}}, Subject: "id", Timeout: -1},
-		"an unknown kind of session": {URL: "http://site", Sessions: []UpstreamSession{{Kind: "query", Name: "sid"}}, Subject: "id"},
-		"an unknown binding":         {URL: "http://site", Sessions: []UpstreamSession{{Kind: "bearer"}}, Subject: "id", Bind: "device"},
-		"an unknown format":          {URL: "http://site", Sessions: []UpstreamSession{{Kind: "bearer"}}, Subject: "id", Format: "xml"},
-		"an unknown variable":        {URL: "{env.STEPGATE_NO_SUCH_VARIABLE}", Sessions: []UpstreamSession{{Kind: "bearer"}}, Subject: "id"},
+		"no url": {Sessions: []SessionPlace{{Kind: "cookie", Name: "session"}}, Subject: "id"}, "no session": {URL: "http://site", Subject: "id"}, "no subject": {URL: "http://site", Sessions: []SessionPlace{{Kind: "bearer"}}},
+		"a negative cache": {URL: "http://site", Sessions: []SessionPlace{{Kind: "bearer"}}, Subject: "id", CacheFor: -1}, "a negative timeout": {URL: "http://site", Sessions: []SessionPlace{{Kind: "bearer"}}, Subject: "id", Timeout: -1},
+		"an unknown kind of session": {URL: "http://site", Sessions: []SessionPlace{{Kind: "query", Name: "sid"}}, Subject: "id"},
+		"an unknown binding":         {URL: "http://site", Sessions: []SessionPlace{{Kind: "bearer"}}, Subject: "id", Bind: "device"},
+		"an unknown format":          {URL: "http://site", Sessions: []SessionPlace{{Kind: "bearer"}}, Subject: "id", Format: "xml"},
+		"an unknown variable":        {URL: "{env.STEPGATE_NO_SUCH_VARIABLE}", Sessions: []SessionPlace{{Kind: "bearer"}}, Subject: "id"},
 	} {
 		if err := u.Provision(caddy.Context{}); err == nil {
 			t.Errorf("Provision accepted an upstream with %s", name)

@@ -29,7 +29,7 @@ type UpstreamIdentity struct {
 	Host string `json:"host,omitempty"`
 	// Where the site looks for its session. At least one is required. Of several in
 	// one request the first in this order is what a step-up is bound to.
-	Sessions []UpstreamSession `json:"sessions,omitempty"`
+	Sessions []SessionPlace `json:"sessions,omitempty"`
 	// What a step-up is bound to: `credential`, which is the default; or `subject`, for
 	// sites that give out a new credential all the time. DANGER: with `subject` a
 	// step-up outlives the session: it ends by its age, not when the player logs out,
@@ -64,8 +64,8 @@ type UpstreamIdentity struct {
 	*identity.Cached `json:"-"`
 }
 
-// UpstreamSession is a place where a site looks for its session.
-type UpstreamSession struct {
+// SessionPlace is a place where a site looks for its session.
+type SessionPlace struct {
 	// `cookie`, `bearer` (RFC 6750), or `header`, for a secret in a header of the site's
 	// own.
 	Kind string `json:"kind,omitempty"`

@@ -36,9 +36,9 @@ func (u *UpstreamIdentity) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	err = parseBlock(d, "identity upstream", []option{
 		text("host", "the site's public name", &u.Host),
-		{name: "cookie", many: true, parse: u.session("the name of the site's session cookie")},
-		{name: "bearer", parse: u.session("")},
-		{name: "header", many: true, parse: u.session("the name of the header that carries the site's session")},
+		{name: "cookie", many: true, parse: parseSession(&u.Sessions, "the name of the site's session cookie")},
+		{name: "bearer", parse: parseSession(&u.Sessions, "")},
+		{name: "header", many: true, parse: parseSession(&u.Sessions, "the name of the header that carries the site's session")},
 		{name: "bind", parse: u.parseBind},
 		{name: "anonymous", many: true, parse: u.parseAnonymous},
 		{name: "subject", parse: u.place(&u.Subject, "id")},
@@ -68,15 +68,15 @@ func (u *UpstreamIdentity) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// session reads a place where the site looks for its session, with a name if that is
+// parseSession reads a place where the site looks for its session, with a name if that is
 // wanted.
-func (u *UpstreamIdentity) session(want string) func(*caddyfile.Dispenser) error {
+func parseSession(into *[]SessionPlace, want string) func(*caddyfile.Dispenser) error {
 	return func(d *caddyfile.Dispenser) (err error) {
-		s := UpstreamSession{Kind: d.Val()}
+		s := SessionPlace{Kind: d.Val()}
 		if want != "" {
 			s.Name, err = argument(d, want)
 		}
-		u.Sessions = append(u.Sessions, s)
+		*into = append(*into, s)
 		return err
 	}
 }

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -69,6 +70,13 @@ type Rule struct {
 	// was shown, once. For everything that moves money.
 	SingleUse bool `json:"single_use,omitempty"`
 
+	// What the issuer of the player's token says of their login, so that no code is asked
+	// for: for each request anew, for max_age from that login (`auth_time`), and not while
+	// the account is frozen or on hold, nor after its grants were revoked. With identity
+	// jwt, and not with single_use. DANGER: whoever has stolen such a token passes.
+	// Default: nothing that it says counts.
+	Trust *Trust `json:"trust,omitempty"`
+
 	// Rules of the same group share a passed challenge. Default: the rule's name.
 	Group string `json:"group,omitempty"`
 
@@ -90,6 +98,14 @@ type Rule struct {
 	// as enrol; `allow`, they go through. DANGER: with `allow` the rule protects
 	// only who has chosen so. Default: enrol.
 	Unenrolled policy.Unenrolled `json:"unenrolled,omitempty"`
+}
+
+// Trust is what an issuer has to say. Of each list that is given it has to name one.
+type Trust struct {
+	// Classes of authentication, as the claim `acr` names them.
+	ACR []string `json:"acr,omitempty"`
+	// Methods, as the claim `amr` names them, such as `otp` and `hwk` (RFC 8176).
+	AMR []string `json:"amr,omitempty"`
 }
 
 // Detail is one value of a request that the challenge page shows.
@@ -156,6 +172,9 @@ func (r Rule) policy() policy.Rule {
 		MaxAge: time.Duration(r.MaxAge), SingleUse: r.SingleUse, Group: r.Group,
 		Anonymous: r.Anonymous, Unenrolled: r.Unenrolled,
 		Hosts: r.Hosts, ExceptPaths: r.ExceptPaths, ExceptMethods: r.ExceptMethods, Report: r.Mode == ModeReport,
+	}
+	if r.Trust != nil {
+		rule.Trust = policy.Trust(*r.Trust)
 	}
 	for _, c := range r.Conditions {
 		rule.Conditions = append(rule.Conditions, policy.Condition(c))
@@ -242,6 +261,25 @@ func (r *Rule) fill() error {
 			}
 		}
 		*list = filled
+	}
+	return nil
+}
+
+// checkTrust reports a rule that trusts an issuer where there is none.
+func (h *StepUp) checkTrust() error {
+	var source struct {
+		Module string `json:"module"`
+	}
+	if err := json.Unmarshal(h.IdentityRaw, &source); err != nil {
+		return nil // loading the module says so
+	}
+	if source.Module != "upstream" && source.Module != "placeholder" {
+		return nil
+	}
+	for _, r := range h.Rules {
+		if r.Trust != nil {
+			return fmt.Errorf("rule %q: trust takes the word of an issuer of tokens, and identity %s knows none: write identity jwt, or leave trust out", r.Name, source.Module)
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 //		factors    totp|sms|recovery_key ...
 //		max_age    <duration>
 //		single_use
+//		trust      acr|amr <value> ...
 //		group      <name>
 //		show       <label> {form.<field>}|{json.<path>}|{query.<field>} ...
 //		hold       <duration> after factor_change|first_enrolment|recovery|support ...
@@ -37,7 +39,7 @@ import (
 //	}
 //
 // After each line the rule as read so far is compiled, so that an error of the
-// policy names the line. path, show, hold and the conditions may stand several times.
+// policy names the line. path, trust, show, hold and the conditions may stand several times.
 func (r *Rule) parse(d *caddyfile.Dispenser) error {
 	var err error
 	if r.Name, err = argument(d, "a name of a-z, 0-9 and _, such as withdrawal"); err != nil {
@@ -52,6 +54,7 @@ func (r *Rule) parse(d *caddyfile.Dispenser) error {
 		{name: "factors", parse: r.parseFactors},
 		duration("max_age", "5m", &r.MaxAge),
 		flag("single_use", &r.SingleUse),
+		{name: "trust", many: true, parse: r.parseTrust},
 		text("group", "a name of a-z, 0-9 and _, such as account", &r.Group),
 		{name: "show", many: true, parse: r.parseShow},
 		{name: "hold", many: true, parse: r.parseHold},
@@ -115,6 +118,29 @@ func (r *Rule) parseFactors(d *caddyfile.Dispenser) error {
 		r.Factors = append(r.Factors, policy.Factor(name))
 	}
 	return err
+}
+
+// parseTrust reads "trust acr urn:example:mfa".
+func (r *Rule) parseTrust(d *caddyfile.Dispenser) error {
+	words, err := arguments(d, "acr or amr and what the issuer says, such as trust acr urn:example:mfa")
+	if err != nil {
+		return err
+	}
+	if r.Trust == nil {
+		r.Trust = new(Trust)
+	}
+	claims := map[string]*[]string{"acr": &r.Trust.ACR, "amr": &r.Trust.AMR}
+	into, ok := claims[words[0]]
+	switch {
+	case !ok:
+		return unknown(d, words[0], "claim that a rule can trust", slices.Collect(maps.Keys(claims)))
+	case len(words) == 1:
+		return d.Errf("trust %s needs what the issuer says, such as trust %s %s", words[0], words[0], map[string]string{"acr": "urn:example:mfa", "amr": "otp"}[words[0]])
+	case *into != nil:
+		return d.Errf("trust %s stands twice: write it once, with all values of which one is enough", words[0])
+	}
+	*into = words[1:]
+	return nil
 }
 
 // parseHold reads "hold 24h after factor_change recovery".

@@ -102,6 +102,9 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := h.checkTrust(); err != nil {
+		return err
+	}
 	source, err := h.loadIdentity(ctx)
 	if err != nil {
 		return fmt.Errorf("loading identity: %w", err)
@@ -119,7 +122,7 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 	if h.LoginPage == "" && app.FirstEnrolment.needsLoginPage() {
 		return errNoLoginPage
 	}
-	if _, ok := source.(*PlaceholderIdentity); ok && app.FirstEnrolment.needsLoginPage() {
+	if s, ok := source.(interface{ seesLogins() bool }); ok && !s.seesLogins() && app.FirstEnrolment.needsLoginPage() {
 		return errLoginUnseen
 	}
 	if s, ok := source.(interface{ bindsSubject() bool }); ok && s.bindsSubject() && app.FirstEnrolment.needsLoginPage() {

@@ -90,6 +90,9 @@ func (h *StepUp) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if h.IdentityRaw == nil {
 		return d.Errf("step_up needs an identity source: write one, such as identity upstream http://127.0.0.1:8080/api/me")
 	}
+	if err := h.checkTrust(); err != nil {
+		return d.WrapErr(err)
+	}
 	return nil
 }
 
