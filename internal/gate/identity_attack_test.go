@@ -284,3 +284,25 @@ func TestAnAnswerThatSetsACookieEndsWhatIsRememberedOfAnySession(t *testing.T) {
 }
 
 var _ gate.Next = during{}
+
+// A page whose script sends a token can lead the player to the challenge in a new tab, if
+// the site keeps a session cookie beside the token: the tab has the cookie alone.
+func TestALinkToTheChallengeOfATokenWorksByTheCookieBesideIt(t *testing.T) {
+	w, _ := newSharing(t)
+	secret, _ := w.enrolTOTP("budi")
+	script := w.script("budi")
+	script.header.Set("Authorization", "Bearer budi.2")
+	ch := decode(t, script.get("/statement")).Challenge
+	tab := w.browser("budi")
+	tab.jar = script.jar
+	page := tab.get(ch.URL)
+	if id := challengeID(t, text(t, page)); id != ch.ID {
+		t.Fatalf("the link shows challenge %q, want %q", id, ch.ID)
+	}
+	if res := tab.answer(ch.URL, ch.ID, "totp", w.totp(secret)); res.StatusCode >= http.StatusBadRequest {
+		t.Fatalf("the answer is %d:\n%s", res.StatusCode, text(t, res))
+	}
+	wantStatus(t, script.get("/statement"), http.StatusOK)
+	// One request alone has to name its challenge.
+	wantStatus(t, script.json("POST", "/api/v1/withdrawals", `{"amount":1,"account":"BCA 1"}`), http.StatusUnauthorized)
+}
