@@ -51,7 +51,9 @@ const (
 	plainIdentity = `"identity":{"module":"placeholder","subject":"{http.auth.user.id}"}`
 	// askingIdentity sees a login of the site.
 	askingIdentity = `"identity":{"module":"upstream","url":"http://127.0.0.1:9/me","sessions":[{"kind":"cookie","name":"sid"}],"subject":"id"}`
-	smsApp         = `{"brand":{"name":"Example Casino"},"sms":{"providers":[{"sender":{"module":"console"}}]}}`
+	// tokenIdentity takes tokens in a cookie.
+	tokenIdentity = `"identity":{"module":"jwt","jwks":"https://login.invalid/jwks","issuer":"https://login.invalid","audience":["x"],"sessions":[{"kind":"cookie","name":"sid"}]}`
+	smsApp        = `{"brand":{"name":"Example Casino"},"sms":{"providers":[{"sender":{"module":"console"}}]}}`
 )
 
 func handlerJSON(more string) string {
@@ -120,6 +122,8 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 		"registered phone with sms": {smsApp, rule(`,"unenrolled":"registered_phone"`)},
 		"holds of several times":    {plainApp, rule(`,"holds":[{"for":"24h","after":["recovery","support"]},{"for":"3d","after":["factor_change"]}]`)},
 		"a fresh login":             {`{"brand":{"name":"x"},"first_enrolment":{"mode":"login"}}`, `{"handler":"step_up",` + askingIdentity + `,"login_page":"/login"}`},
+		"a fresh login by tokens":   {`{"brand":{"name":"x"},"first_enrolment":{"mode":"login"}}`, `{"handler":"step_up",` + tokenIdentity + `,"login_page":"/login"}`},
+		"an issuer that is trusted": {plainApp, `{"handler":"step_up",` + tokenIdentity + `,"rules":[{"name":"r","paths":["/x"],"factors":["totp"],"trust":{"acr":["mfa"]}}]}`},
 		"a public URL":              {plainApp, handlerJSON(`,"public_url":"https://casino.example:8443"`)},
 		"enrolment by support":      {`{"brand":{"name":"x"},"first_enrolment":{"mode":"support"}}`, handlerJSON("")},
 		"players who go through":    {plainApp, rule(`,"unenrolled":"allow"`)},

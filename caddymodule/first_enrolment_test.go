@@ -45,6 +45,18 @@ func TestAFirstEnrolmentThatCannotWorkIsRefused(t *testing.T) {
 			"a fresh login that any session of the player passes for", `{"brand":{"name":"x"},"first_enrolment":{"mode":"login"}}`,
 			`{"handler":"step_up",` + strings.Replace(askingIdentity, `"url"`, `"bind":"subject","url"`, 1) + `,"login_page":"/login"}`, "leave bind subject out",
 		},
+		{
+			"the same by tokens", `{"brand":{"name":"x"},"first_enrolment":{"mode":"login"}}`,
+			`{"handler":"step_up",` + strings.Replace(tokenIdentity, `"jwks"`, `"bind":"subject","jwks"`, 1) + `,"login_page":"/login"}`, "leave bind subject out",
+		},
+		{
+			"a fresh login by tokens that no cookie has", `{"brand":{"name":"x"},"first_enrolment":{"mode":"login"}}`,
+			`{"handler":"step_up",` + strings.Replace(tokenIdentity, `"kind":"cookie","name":"sid"`, `"kind":"bearer"`, 1) + `,"login_page":"/login"}`, "jwt with a cookie",
+		},
+		{
+			"trust in an issuer that nobody knows", `{"brand":{"name":"x"}}`,
+			`{"handler":"step_up",` + askingIdentity + `,"rules":[{"name":"r","paths":["/x"],"factors":["totp"],"trust":{"acr":["mfa"]}}]}`, "write identity jwt",
+		},
 	} {
 		if err := validate(t, c.app, c.handler); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: validating = %v, want an error with %q", c.name, err, c.want)

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -108,90 +109,95 @@ const (
 	payout     = `{"amount":2500000,"account":"BCA 1234567890"}`
 )
 
-func TestTokensOfAnIssuerAreSessions(t *testing.T) {
+// payOut asks for a withdrawal as an app does.
+func (p *player) payOut(header ...string) answer {
+	p.g.t.Helper()
+	return p.do("POST", "/api/v1/withdrawals", "application/json", payout, header...)
+}
+
+// said reports whether a log has an entry in which these keys and values stand.
+func (g *gateway) said(log string, pairs ...string) bool {
+	g.t.Helper()
+	return slices.ContainsFunc(g.log(log), func(entry map[string]any) bool {
+		for i := 0; i < len(pairs); i += 2 {
+			if entry[pairs[i]] != pairs[i+1] {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// Without keys nobody is known and nobody is a visitor. What no rule is about goes on.
+func TestAnIssuerThatIsDownAtStartClosesProtectedRoutesAlone(t *testing.T) {
 	issuer := newTokens(t)
 	issuer.down.Store(true)
 	g := start(t, issuer.config("spasite"))
 	issuer.g = g
-	withdraw := func(p *player, header ...string) answer {
-		t.Helper()
-		return p.do("POST", "/api/v1/withdrawals", "application/json", payout, header...)
-	}
-	token, refresh := issuer.login("/api/login", tokenLogin)
+	token, _ := issuer.login("/api/login", tokenLogin)
 	app := issuer.app(token)
-
-	// Without keys nobody is known and nobody is a visitor; what no rule is about goes on.
-	withdraw(app).want(http.StatusServiceUnavailable)
-	withdraw(issuer.app("")).want(http.StatusUnauthorized)
+	app.payOut().want(http.StatusServiceUnavailable)
+	issuer.app("").payOut().want(http.StatusUnauthorized)
 	app.get("/").want(http.StatusOK)
 	g.site.wantReached(t, 0)
-
+	if !g.said("log.json", "error", "reading a token: asking for the issuer's keys: it answers with status 502") {
+		t.Error("the log does not say why")
+	}
 	issuer.down.Store(false)
 	if err := g.load(issuer.config("spasite")); err != nil {
 		t.Fatal(err)
 	}
-	withdraw(issuer.app(token[:len(token)-20])).want(http.StatusUnauthorized)
-	met := withdraw(app).want(http.StatusUnauthorized)
-	var problem struct {
-		Challenge struct{ ID, URL string }
-	}
-	if err := json.Unmarshal([]byte(met.body), &problem); err != nil || problem.Challenge.ID == "" || !strings.HasPrefix(met.header.Get("WWW-Authenticate"), "Bearer ") {
-		t.Fatalf("the challenge is %s, %v", met.body, err)
-	}
+	app.payOut().want(http.StatusUnauthorized).met()
+}
+
+func TestTokensOfAnIssuerAreSessions(t *testing.T) {
+	issuer := newTokens(t)
+	g := start(t, issuer.config("spasite"))
+	issuer.g = g
+	token, refresh := issuer.login("/api/login", tokenLogin)
+	issuer.app(token[:len(token)-20]).payOut().want(http.StatusUnauthorized)
+	id, url := issuer.app(token).payOut().want(http.StatusUnauthorized).met()
 	// The token is renewed before the code is there; its session is the same.
 	renewed, _ := issuer.login("/api/refresh", `{"refresh_token":"`+refresh+`"}`)
-	app = issuer.app(renewed)
-	other, _ := issuer.login("/api/login", tokenLogin)
-	answer := `{"factor":"sms","code":"` + code(t, tokenPhone) + `"}`
-	issuer.app(other).do("POST", problem.Challenge.URL, "application/json", answer).want(http.StatusForbidden)
-	issuer.app("").do("POST", problem.Challenge.URL, "application/json", answer).want(http.StatusUnauthorized)
-	app.do("POST", problem.Challenge.URL, "application/json", answer).want(http.StatusOK)
-	withdraw(issuer.app(other), "Step-Up-Challenge", problem.Challenge.ID).want(http.StatusUnauthorized)
+	another, _ := issuer.login("/api/login", tokenLogin)
+	app, other := issuer.app(renewed), issuer.app(another)
+	solution := `{"factor":"sms","code":"` + code(t, tokenPhone) + `"}`
+	other.do("POST", url, "application/json", solution).want(http.StatusForbidden)
+	issuer.app("").do("POST", url, "application/json", solution).want(http.StatusUnauthorized)
+	app.do("POST", url, "application/json", solution).want(http.StatusOK)
+	other.payOut("Step-Up-Challenge", id).want(http.StatusUnauthorized)
 	g.site.wantReached(t, 0)
-	withdraw(app, "Step-Up-Challenge", problem.Challenge.ID)
+	app.payOut("Step-Up-Challenge", id)
 	g.site.wantReached(t, 1)
-	withdraw(app, "Step-Up-Challenge", problem.Challenge.ID).want(http.StatusUnauthorized)
+	app.payOut("Step-Up-Challenge", id).want(http.StatusUnauthorized)
 	g.site.wantReached(t, 1)
 
 	// A rule may trust what the issuer says; others do not.
 	if a := app.get("/password"); a.status == http.StatusUnauthorized || len(g.site.reached("/password")) != 1 {
 		t.Errorf("the issuer's word opens nothing: %d", a.status)
 	}
-	app.get("/statement").want(http.StatusUnauthorized)
-
-	// New keys, as after a reload; and the same tokens at a site that they are not for.
-	issuer.site.Rotate()
-	if err := g.load(issuer.config("spasite")); err != nil {
-		t.Fatal(err)
-	}
-	rotated, _ := issuer.login("/api/login", tokenLogin)
-	withdraw(issuer.app(rotated)).want(http.StatusUnauthorized).wantChallenge()
-	if err := g.load(issuer.config("another")); err != nil {
-		t.Fatal(err)
-	}
-	withdraw(issuer.app(rotated)).want(http.StatusServiceUnavailable)
-	issuer.app(rotated).get("/password").want(http.StatusServiceUnavailable)
-	g.site.wantReached(t, 1)
-
-	said := map[string]bool{}
-	for _, entry := range g.log("log.json") {
-		if text, ok := entry["error"].(string); ok {
-			said[text] = true
-		}
-	}
-	for _, want := range []string{
-		"reading a token: asking for the issuer's keys: it answers with status 502", "reading a token of the issuer's: its aud names no audience that is configured",
-	} {
-		if !said[want] {
-			t.Errorf("the log does not say %q but %v", want, said)
-		}
-	}
-	vouched := false
-	for _, entry := range g.log("audit.json") {
-		vouched = vouched || entry["event"] == "request.vouched" && entry["rule"] == "password" && entry["factor"] == "issuer"
-	}
-	if !vouched {
+	if !g.said("audit.json", "event", "request.vouched", "rule", "password", "factor", "issuer") {
 		t.Error("the audit log does not say that an issuer's word opened a rule")
+	}
+	app.get("/statement").want(http.StatusUnauthorized)
+}
+
+// Somebody sends a token that was stolen at another site of the same issuer.
+func TestAttackTokenOfAnotherAudience(t *testing.T) {
+	issuer := newTokens(t)
+	g := start(t, issuer.config("another"))
+	issuer.g = g
+	issuer.site.Rotate() // and the keys of today
+	token, _ := issuer.login("/api/login", tokenLogin)
+	app := issuer.app(token)
+	app.payOut().want(http.StatusServiceUnavailable)
+	app.get("/password").want(http.StatusServiceUnavailable)
+	app.get("/statement").want(http.StatusServiceUnavailable)
+	if len(g.site.all()) != 0 {
+		t.Errorf("the site got %v", g.site.all())
+	}
+	if !g.said("log.json", "error", "reading a token of the issuer's: its aud names no audience that is configured") {
+		t.Error("the log does not say why")
 	}
 }
 
@@ -203,10 +209,14 @@ func (s *site) wantReached(t *testing.T, want int) {
 	}
 }
 
-// wantChallenge fails the test unless a script was told of a challenge.
-func (a answer) wantChallenge() {
+// met returns the challenge that a script was told of.
+func (a answer) met() (id, url string) {
 	a.t.Helper()
-	if !strings.Contains(a.body, `"challenge":{"id"`) {
-		a.t.Fatalf("the answer is no challenge:\n%s", a.body)
+	var problem struct {
+		Challenge struct{ ID, URL string }
 	}
+	if err := json.Unmarshal([]byte(a.body), &problem); err != nil || problem.Challenge.ID == "" || !strings.HasPrefix(a.header.Get("WWW-Authenticate"), "Bearer ") {
+		a.t.Fatalf("the answer tells of no challenge:\n%s", a.body)
+	}
+	return problem.Challenge.ID, problem.Challenge.URL
 }

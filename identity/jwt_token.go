@@ -134,6 +134,9 @@ func newExpected(c JWTConfig) (expected, error) {
 			return cl, fmt.Errorf("place of %s %w", p.of, err)
 		}
 	}
+	if c.BindClaim != "" && slices.Equal(cl.bind, cl.fields.subject) {
+		return cl, errors.New("step-ups are bound to the claim of the subject, which all sessions of a player share: want the subject itself, or a claim of the session, such as sid")
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Require)) {
 		r := requirement{name: name, values: c.Require[name]}
 		if r.path, err = claimPath(name); err != nil {

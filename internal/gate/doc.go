@@ -20,7 +20,8 @@
 //     binding, its keyed hash. Nobody: refuseAnonymous. Cannot ask: 503.
 //  5. A form of our own page is an answer, see below.
 //  6. unmet reads the grant (package grant) and compares it with subject, binding,
-//     host and epoch; the epoch comes from memory (package account). All rules
+//     host and epoch; the epoch comes from memory (package account). What is left the issuer of
+//     the caller's token may vouch for, where a rule trusts it (issuer.go). All rules
 //     satisfied: it goes on. Single-use rules are never satisfied by a grant.
 //  7. approval looks for a passed challenge that approves this very request: one
 //     that travels with a request which we restored ourselves, or one that a
