@@ -392,7 +392,7 @@ func TestAJWTThatCannotWorkIsRefused(t *testing.T) {
 		"an empty audience":             {func(c *JWTConfig) { c.Audience = []string{"casino", ""} }, "is empty"},
 		"unscoped, with all":            {func(c *JWTConfig) { c.Unscoped = true }, "remove it"},
 		"bound to two things":           {func(c *JWTConfig) { c.BindSubject, c.BindClaim = true, "sid" }, "one of the two"},
-		"bound to the subject's claim": {func(c *JWTConfig) { c.BindClaim = "sub" }, "share"},
+		"bound to the subject's claim":  {func(c *JWTConfig) { c.BindClaim = "sub" }, "share"},
 		"a claim without a name":        {func(c *JWTConfig) { c.Subject = "user..id" }, "joined by dots"},
 		"a requirement of nothing":      {func(c *JWTConfig) { c.Require = map[string][]string{"token_type": nil} }, "one of nothing"},
 		"too much skew":                 {func(c *JWTConfig) { c.Skew = MaxSkew + 1 }, "skew"},
