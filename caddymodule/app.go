@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/stepgate/stepgate/challengepages"
 	"github.com/stepgate/stepgate/internal/courier"
@@ -85,6 +86,8 @@ type App struct {
 
 	// sites are what the links of notices begin with, for each site.
 	sites []string
+	// servers are those that a step_up stands in.
+	servers []*caddyhttp.Server
 
 	ctx     caddy.Context
 	keys    ringPlace

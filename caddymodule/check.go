@@ -50,8 +50,9 @@ func (l *layout) check(gates []gated) []finding {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.servers)) {
-		if s := l.servers[name]; len(s.TrustedProxies) > 0 && string(s.TrustedProxies) != "null" && s.Strict == 0 {
-			add(isWarning, nil, "trusted_proxies without trusted_proxies_strict takes an address that the client chose: add trusted_proxies_strict")
+		server := l.servers[name]
+		if p := server.trust(); p.weakness() != "" && slices.ContainsFunc(gates, func(g gated) bool { return g.server == name }) {
+			found = append(found, finding{Severity: isWarning, Site: p.where(), Text: p.weakness()})
 		}
 	}
 	return found

@@ -47,6 +47,13 @@ func siteOf(lines, more string) string {
 		"\n\t}\n\treverse_proxy 127.0.0.1:8080\n}\n" + more
 }
 
+// serverOf is siteOf with options of the server, and more servers; the last of which, at
+// port 81, trusts proxies.
+func serverOf(options, more string) string {
+	return strings.Replace(siteOf(withdrawal, more), "{\n\tstepgate",
+		"{\n\tservers :443 {\n"+options+"\n\t}\n\tservers :81 {\n\t\ttrusted_proxies static 10.0.0.1/32\n\t}\n\tstepgate", 1)
+}
+
 const withdrawal = "protect withdrawal {\n path /wallet/withdraw\n method POST\n factors totp\n}\n"
 
 func TestCheckFindsWaysAroundAndRulesThatDoNothing(t *testing.T) {
@@ -71,24 +78,28 @@ func TestCheckFindsWaysAroundAndRulesThatDoNothing(t *testing.T) {
 			siteOf(withdrawal, "m.example {\n route {\n file_server /x/*\n step_up {\n identity placeholder {http.auth.user.id}\n }\n }\n}"),
 			"warning m.example: file_server answers before step_up", false,
 		},
-		"errors":       {siteOf(withdrawal, "m.example {\n handle_errors {\n file_server\n }\n}"), "handle_errors serves by file_server", false},
-		"a duplicate":  {siteOf(withdrawal+"protect b {\n path /wallet/withdraw\n method POST\n factors totp\n}", ""), "b: it protects the same requests as withdrawal", false},
-		"an asset":     {siteOf("protect a {\n path /app.js\n factors totp\n}", ""), "/app.js looks like a file that pages load by themselves", false},
-		"graphql":      {siteOf("protect a {\n path /graphql\n factors totp\n}", ""), "/graphql is one path for everything", false},
-		"report mode":  {siteOf("mode report\n"+withdrawal, ""), "withdrawal: it is in report mode and protects nothing", false},
-		"allow":        {siteOf("protect a {\n path /a\n factors totp\n unenrolled allow\n}", ""), "players without a second factor pass it", false},
-		"doors":        {siteOf(withdrawal, ""), "if the site is made with nextjs, write profile nextjs: data routes", false},
-		"open doors":   {siteOf("profile nextjs\n"+withdrawal, ""), "profile nextjs leaves open: server actions", false},
-		"public site":  {strings.Replace(siteOf(withdrawal, ""), "127.0.0.1:8080", "203.0.113.5:80", 1), `the site is at "203.0.113.5:80", which is not a private address`, false},
-		"every host":   {strings.Replace(siteOf("protect a {\n path /a\n host x.example\n factors totp\n}", ""), "casino.example {", ":443 {", 1), "the site block takes every host, and the rule protects only x.example", false},
-		"loose proxy":  {strings.Replace(siteOf(withdrawal, ""), "{\n\tstepgate", "{\n\tservers {\n\t\ttrusted_proxies static 10.0.0.1/32\n\t}\n\tstepgate", 1), "add trusted_proxies_strict", false},
-		"nothing else": {siteOf(withdrawal, ""), "note ", false},
+		"errors":                          {siteOf(withdrawal, "m.example {\n handle_errors {\n file_server\n }\n}"), "handle_errors serves by file_server", false},
+		"a duplicate":                     {siteOf(withdrawal+"protect b {\n path /wallet/withdraw\n method POST\n factors totp\n}", ""), "b: it protects the same requests as withdrawal", false},
+		"an asset":                        {siteOf("protect a {\n path /app.js\n factors totp\n}", ""), "/app.js looks like a file that pages load by themselves", false},
+		"graphql":                         {siteOf("protect a {\n path /graphql\n factors totp\n}", ""), "/graphql is one path for everything", false},
+		"report mode":                     {siteOf("mode report\n"+withdrawal, ""), "withdrawal: it is in report mode and protects nothing", false},
+		"allow":                           {siteOf("protect a {\n path /a\n factors totp\n unenrolled allow\n}", ""), "players without a second factor pass it", false},
+		"doors":                           {siteOf(withdrawal, ""), "if the site is made with nextjs, write profile nextjs: data routes", false},
+		"open doors":                      {siteOf("profile nextjs\n"+withdrawal, ""), "profile nextjs leaves open: server actions", false},
+		"public site":                     {strings.Replace(siteOf(withdrawal, ""), "127.0.0.1:8080", "203.0.113.5:80", 1), `the site is at "203.0.113.5:80", which is not a private address`, false},
+		"every host":                      {strings.Replace(siteOf("protect a {\n path /a\n host x.example\n factors totp\n}", ""), "casino.example {", ":443 {", 1), "the site block takes every host, and the rule protects only x.example", false},
+		"loose proxy":                     {serverOf("trusted_proxies static 10.0.0.1/32", ""), "warning the server at :443: trusted_proxies without trusted_proxies_strict takes an address that the client chose", false},
+		"loose socket":                    {serverOf("trusted_proxies_unix", ""), "warning the server at :443: trusted_proxies_unix without trusted_proxies_strict", false},
+		"socket":                          {strings.Replace(siteOf(withdrawal, ""), "\tstep_up", "\tbind unix//run/x.sock\n\tstep_up", 1), "warning the server at unix//run/x.sock: clients that come over a unix socket have no address", false},
+		"nothing else":                    {siteOf(withdrawal, ""), "note ", false},
+		"nothing else of a strict server": {serverOf("trusted_proxies static 10.0.0.1/32\n trusted_proxies_unix\n trusted_proxies_strict", ""), "note ", false},
+		"nothing else of another server":  {serverOf("", "http://x.example:81 {\n respond x\n}\n"), "note ", false},
 	} {
 		out, err := checked(t, c.caddyfile)
 		if !strings.Contains(out, c.want) || (err != nil) != c.wrong {
 			t.Errorf("%s: check = %v, want an error: %v, and %q:\n%s", name, err, c.wrong, c.want, out)
 		}
-		if name == "nothing else" && (strings.Contains(out, "error") || strings.Contains(out, "warning")) {
+		if strings.HasPrefix(name, "nothing else") && (strings.Contains(out, "error") || strings.Contains(out, "warning")) {
 			t.Errorf("a sound configuration is found fault with:\n%s", out)
 		}
 	}

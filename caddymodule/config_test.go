@@ -29,13 +29,24 @@ func validate(t *testing.T, app, handler string) error {
 // validateLogging is validate with a log of warnings in a folder.
 func validateLogging(t *testing.T, app, handler, dir string) error {
 	t.Helper()
+	servers := ""
+	if handler != "" {
+		servers = `"s":{"listen":["127.0.0.1:0"],"automatic_https":{"disable":true},"routes":[{"handle":[` + handler + `]}]}`
+	}
+	return validateServers(t, app, servers, dir)
+}
+
+// validateServers is validateLogging with the servers of the app http as they stand in
+// its JSON; either may be empty.
+func validateServers(t *testing.T, app, servers, dir string) error {
+	t.Helper()
 	t.Setenv("XDG_DATA_HOME", dir)
 	apps := []string{}
 	if app != "" {
 		apps = append(apps, `"stepgate":`+app)
 	}
-	if handler != "" {
-		apps = append(apps, `"http":{"servers":{"s":{"listen":["127.0.0.1:0"],"automatic_https":{"disable":true},"routes":[{"handle":[`+handler+`]}]}}}`)
+	if servers != "" {
+		apps = append(apps, `"http":{"servers":{`+servers+`}}`)
 	}
 	text := fmt.Sprintf(`{"admin":{"disabled":true},"storage":{"module":"file_system","root":%q},"logging":{"logs":{"default":{"level":"WARN","writer":{"output":"file","filename":%q}}}},"apps":{%s}}`,
 		dir, filepath.Join(dir, "log.json"), strings.Join(apps, ","))

@@ -83,6 +83,8 @@ type config struct {
 	stepUp, site string
 	// brand is the site's name.
 	brand string
+	// servers is what the option of that name has.
+	servers string
 	// fault makes the configuration fail when it is "provision" or "start".
 	fault string
 }
@@ -168,6 +170,9 @@ func (g *gateway) json(c config) []byte {
 		output file {DIR}/audit.json
 		format json
 		include stepgate.audit
+	}
+	servers {
+		` + c.servers + `
 	}
 	stepgate {
 		store ` + c.store + ` {DIR}/stepgate.db

@@ -44,7 +44,9 @@ type layoutServer struct {
 	Errors struct {
 		Routes []layoutRoute `json:"routes"`
 	} `json:"errors"`
+	Listen         []string        `json:"listen"`
 	TrustedProxies json.RawMessage `json:"trusted_proxies"`
+	Unix           bool            `json:"trusted_proxies_unix"`
 	Strict         int             `json:"trusted_proxies_strict"`
 }
 

@@ -150,6 +150,7 @@ func (h *StepUp) Provision(ctx caddy.Context) error {
 		return err
 	}
 	app.meetSite(h.gate.NoticeURL())
+	app.meetServer(ctx)
 	return nil
 }
 
@@ -249,7 +250,8 @@ func (o *onward) Release(w http.ResponseWriter, r *http.Request) error {
 }
 
 // clientIP returns the client's address as Caddy knows it, which honours trusted
-// proxies and nothing else.
+// proxies and nothing else. It is empty for a client over a unix socket that no proxy
+// speaks for.
 func clientIP(r *http.Request) string {
 	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	return ip

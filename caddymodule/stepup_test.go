@@ -170,17 +170,6 @@ func TestAnOpenRequestCostsOneSmallAllocation(t *testing.T) {
 	}
 }
 
-func TestTheClientsAddressIsTheOneThatCaddyTrusts(t *testing.T) {
-	r := httptest.NewRequest("GET", "/", nil)
-	r.Header.Set("X-Forwarded-For", "203.0.113.9")
-	if got := clientIP(prepare(r)); got != "192.0.2.1" {
-		t.Errorf("clientIP = %q, want that of the connection", got)
-	}
-	if got := clientIP(r); got != "" {
-		t.Errorf("clientIP without Caddy = %q, want none", got)
-	}
-}
-
 func TestTheFactorLabelHasFewValues(t *testing.T) {
 	for factor, want := range map[string]string{"": "", "totp": "totp", "sms": "sms", "recovery_key": "recovery_key", "x\n1": "other", "TOTP": "other"} {
 		if got := factorLabel(factor); got != want {

@@ -94,8 +94,9 @@ type Config struct {
 	// minutes.
 	SessionPass time.Duration
 
-	// ClientIP returns the client's address, empty if it is not known. Default: the
-	// host of RemoteAddr.
+	// ClientIP returns the client's address, empty if it is not known, as over a unix
+	// socket: all who have none share one limit by address. No header of the request may
+	// change it unless a trusted proxy has written it. Default: the host of RemoteAddr.
 	ClientIP func(r *http.Request) string
 	// Original returns the URL that the client asked for, where something before the
 	// gate has rewritten it, else nil. Default: none has.

@@ -103,6 +103,19 @@ func TestTrustedBrowserIsCountedApart(t *testing.T) {
 	w.wantReason(w.admit(trusted), "limit_number")
 }
 
+// A thief's own browser, which a second account of his trusts, is at his address still.
+func TestTrustedBrowserHasTheAddressOfOthers(t *testing.T) {
+	for _, scope := range []smsguard.Scope{smsguard.PerAddress, smsguard.PerNetwork} {
+		for _, address := range []string{"", "@", "203.0.113.7"} {
+			w := newWorld(t, smsguard.Config{Limits: smsguard.Limits{scope: {{Max: 1, Window: time.Hour}}}})
+			first, second := player(0), player(1)
+			first.Address, second.Address, second.Lane = address, address, "/trusted/d1"
+			w.wantReason(w.admit(first), "")
+			w.wantReason(w.admit(second), smsguard.Reason("limit_"+scope))
+		}
+	}
+}
+
 func TestAskingOnGainsNothing(t *testing.T) {
 	w := newWorld(t, smsguard.Config{})
 	for range 100 {
@@ -144,7 +157,10 @@ func TestOneClientHasOneAddressAndOneNetworkHoweverItIsSpelt(t *testing.T) {
 		{"zone", "fe80::1%eth0", "fe80::1", "limit_address"},
 		{"same /24", "203.0.113.7", "203.0.113.200", "limit_network"},
 		{"same /56", "2001:db8:0:aa00::1", "2001:db8:0:aaff:1:2:3:4", "limit_network"},
-		{"no address", "@", "@", "limit_address"},
+		{"no address", "", "", "limit_address"},
+		{"a socket's", "@", "@", "limit_address"},
+		{"no address and a socket's", "", "@", ""},
+		{"no address and one", "", "203.0.113.7", ""},
 		{"another /24", "203.0.113.7", "203.0.114.7", ""},
 		{"another /56", "2001:db8:0:aa00::1", "2001:db8:0:ab00::1", ""},
 	} {

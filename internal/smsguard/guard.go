@@ -75,7 +75,8 @@ type Want struct {
 	// block: whoever uses up a player's codes elsewhere does not leave the player without.
 	// Empty for every other browser.
 	Lane string
-	// Address is the client's.
+	// Address is the client's. Whoever has none, as over a unix socket, shares one with all
+	// others who have none: the limits of address and network then hold for them together.
 	Address string
 }
 

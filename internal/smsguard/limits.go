@@ -128,7 +128,8 @@ func (s Scope) of(w Want) string {
 }
 
 // addressOf returns one spelling of an address. What is none, such as the peer of a
-// Unix socket, is counted as it stands.
+// unix socket, is counted as it stands, and is as good as an address of its own: nobody
+// escapes a limit by having no address.
 func addressOf(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
