@@ -420,6 +420,9 @@ func (g *Gate) showChallenge(w http.ResponseWriter, r *http.Request, who *caller
 	if kind, ended := outcomes[state]; ended {
 		return g.page(w, r, who.own, http.StatusGone, challengepages.Outcome{Kind: kind, Link: "/"})
 	}
+	if s.status == http.StatusUnauthorized {
+		setUnauthorized(w, who.credential, factorMissing, "")
+	}
 	if !ch.Accepts(s.factor) {
 		s.factor = ch.Factors[0]
 	}

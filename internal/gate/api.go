@@ -90,10 +90,6 @@ func (g *Gate) challengeURL(id string) string { return g.Prefix + "/challenges/"
 // challengeProblem is the challenge for scripts and apps: the 401 of RFC 9470
 // section 3, and the challenge as JSON.
 func (g *Gate) challengeProblem(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, a *account.Account, need policy.Requirement) error {
-	scheme := "Step-Up"
-	if who.credential.Kind == identity.Bearer {
-		scheme = "Bearer"
-	}
 	var acr []string
 	for _, f := range need.Factors {
 		// A recovery key stands in for a factor; it is no class of authentication.
@@ -107,13 +103,29 @@ func (g *Gate) challengeProblem(w http.ResponseWriter, r *http.Request, who *cal
 	if need.SingleUse {
 		maxAge = 0
 	}
-	w.Header().Set("WWW-Authenticate", scheme+` error="insufficient_user_authentication"`+
-		`, error_description="A second factor is required"`+
-		`, acr_values="`+strings.Join(acr, " ")+`", max_age="`+strconv.Itoa(maxAge)+`"`)
+	setUnauthorized(w, who.credential, factorMissing, `, acr_values="`+strings.Join(acr, " ")+`", max_age="`+strconv.Itoa(maxAge)+`"`)
 	return writeProblem(w, problem{
 		Type: problemType + "step-up-required", Title: "Step-up authentication required", Status: http.StatusUnauthorized,
 		Rule: need.Name(), Challenge: g.challengeView(ch, a, g.language(r, who.own)),
 	})
+}
+
+// What a 401 of ours says is missing, as parameters of WWW-Authenticate.
+const (
+	factorMissing  = `error="insufficient_user_authentication", error_description="A second factor is required"` // RFC 9470 section 3
+	tokenInvalid   = `error="invalid_token", error_description="Nobody is logged in"`                            // RFC 6750 section 3.1
+	sessionMissing = `error="login_required", error_description="Nobody is logged in"`
+)
+
+// setUnauthorized sets the header that every 401 has to have (RFC 9110 section 15.5.2).
+// To a token it speaks as RFC 6750 says; to everything else under a scheme of our own,
+// at which no browser asks for a name and a password.
+func setUnauthorized(w http.ResponseWriter, c identity.Credential, missing, more string) {
+	scheme := "Step-Up "
+	if c.Kind == identity.Bearer {
+		scheme = "Bearer "
+	}
+	w.Header().Set("WWW-Authenticate", scheme+missing+more)
 }
 
 // answerJSON is the body of an answer.

@@ -188,19 +188,38 @@ func (g *Gate) refuseCaller(w http.ResponseWriter, r *http.Request, o own, rules
 }
 
 func (g *Gate) refuseAnonymous(w http.ResponseWriter, r *http.Request, o own, rules []*policy.Rule) error {
-	no := refusal{
-		status: http.StatusUnauthorized, problem: "login-required", title: "Nobody is logged in",
-		page:  challengepages.Outcome{Kind: challengepages.OutcomeLogin, Link: g.LoginPage},
-		event: audit.RequestAnonymous, rules: rules,
-	}
 	if g.LoginPage == "" || !wantsPage(r) || policy.Require(rules).Anonymous != policy.AnonymousLogin {
-		return g.refuse(w, r, o, no)
+		if token := g.token(r); token.Value != "" {
+			setUnauthorized(w, token, tokenInvalid, "")
+		} else {
+			setUnauthorized(w, token, sessionMissing, "")
+		}
+		return g.refuse(w, r, o, refusal{
+			status: http.StatusUnauthorized, problem: "login-required", title: "Nobody is logged in",
+			page:  challengepages.Outcome{Kind: challengepages.OutcomeLogin, Link: g.LoginPage},
+			event: audit.RequestAnonymous, rules: rules,
+		})
 	}
-	g.observe(r, audit.Event{Name: no.event, Rule: ruleNames(rules)})
+	g.observe(r, audit.Event{Name: audit.RequestAnonymous, Rule: ruleNames(rules)})
 	w.Header().Set("Cache-Control", "no-store")
 	// 303: whatever the method was, the login page is a page to get.
 	http.Redirect(w, r, g.LoginPage, http.StatusSeeOther)
 	return nil
+}
+
+// token returns the bearer token of a request, if the site was asked about one; else
+// nothing. One that nobody looks at is not said to be invalid.
+func (g *Gate) token(r *http.Request) identity.Credential {
+	borne, err := g.Identity.Credential(r)
+	if err != nil {
+		return identity.Credential{}
+	}
+	for c := range borne.All() {
+		if c.Kind == identity.Bearer {
+			return c
+		}
+	}
+	return identity.Credential{}
 }
 
 // refuseCapture answers a request that cannot be held.

@@ -64,10 +64,69 @@ func TestInvariantI11WhoIsNotLoggedInLearnsNothing(t *testing.T) {
 	res = w.script("").json("POST", api, body(1))
 	wantStatus(t, res, http.StatusUnauthorized)
 	got := text(t, res)
-	if res.Header.Get("WWW-Authenticate") != "" || strings.Contains(got, "withdrawal") || strings.Contains(got, "totp") {
-		t.Errorf("an anonymous caller learns of the rule: %s", got)
+	if header := res.Header.Get("WWW-Authenticate"); header != noSession || strings.Contains(got, "withdrawal") || strings.Contains(got, "totp") {
+		t.Errorf("an anonymous caller learns of the rule: %s %s", header, got)
 	}
 	wantHits(t, w, 0)
+}
+
+// What a 401 says where nobody is logged in, and where a factor is missing.
+const (
+	noSession = `Step-Up error="login_required", error_description="Nobody is logged in"`
+	noToken   = `Bearer error="invalid_token", error_description="Nobody is logged in"`
+	noFactor  = `error="insufficient_user_authentication", error_description="A second factor is required"`
+)
+
+// RFC 9110 section 15.5.2 asks every 401 for a WWW-Authenticate, and browsers ask for a
+// name and a password at schemes that they know: none of these is one.
+func TestEvery401SaysWhatIsMissing(t *testing.T) {
+	w, _ := newSharing(t)
+	w.enrolTOTP("budi")
+	w.gate.LoginPage = ""
+	bearer := func(token string) *browser {
+		app := w.script("")
+		app.header.Set("Authorization", "Bearer "+token)
+		return app
+	}
+	basic := w.script("")
+	basic.header.Set("Authorization", "Basic YnVkaTpyYWhhc2lh")
+	both := bearer("nobody")
+	both.session = "visitor"
+	page := w.browser("budi")
+	id := challengeID(t, text(t, page.get("/statement")))
+	for _, c := range []struct {
+		name string
+		res  *http.Response
+		want string
+	}{
+		{"a visitor's page", w.browser("").get("/statement"), noSession},
+		{"a visitor's script", w.script("").get("/statement"), noSession},
+		{"a session that has ended", w.script("gone").get("/statement"), noSession},
+		{"a name and a password that nobody asked for", basic.get("/statement"), noSession},
+		{"a visitor's security page", w.browser("").get("/account/security"), noSession},
+		{"a visitor's challenge", w.script("").get("/.stepgate/challenges/" + id), noSession},
+		{"a token that has ended", bearer("gone").get("/statement"), noToken},
+		{"a token beside a visitor's session", both.get("/statement"), noToken},
+		{"a player's page", page.get("/statement"), "Step-Up " + noFactor},
+		{"a player's page once more", page.post("/statement", challengepages.FieldChallenge, id, challengepages.FieldAction, challengepages.ActionSend), "Step-Up " + noFactor},
+		{"a player's script", w.script("budi").get("/statement"), "Step-Up " + noFactor + `, acr_values="totp sms", max_age="300"`},
+		{"a player's token", bearer("budi").get("/statement"), "Bearer " + noFactor + `, acr_values="totp sms", max_age="300"`},
+	} {
+		wantStatus(t, c.res, http.StatusUnauthorized)
+		if got := c.res.Header.Values("WWW-Authenticate"); len(got) != 1 || got[0] != c.want {
+			t.Errorf("%s: WWW-Authenticate = %q, want %q", c.name, got, c.want)
+		}
+	}
+	// What is no 401 asks for nothing.
+	for _, res := range []*http.Response{page.answer("/statement", id, "totp", "000000"), w.browser("budi").get("/"), page.get("/.stepgate/challenges/" + id)} {
+		if got := res.Header.Get("WWW-Authenticate"); res.StatusCode == http.StatusUnauthorized || got != "" {
+			t.Errorf("an answer with status %d has WWW-Authenticate %q", res.StatusCode, got)
+		}
+	}
+	w.gate.LoginPage = "/login"
+	if res := w.browser("").withdraw("1"); res.StatusCode != http.StatusSeeOther || res.Header.Get("WWW-Authenticate") != "" {
+		t.Errorf("a visitor who is sent to the login page gets %d with WWW-Authenticate %q", res.StatusCode, res.Header.Get("WWW-Authenticate"))
+	}
 }
 
 func TestACrossSiteFormOpensNoChallenge(t *testing.T) {
