@@ -23,7 +23,10 @@ func init() { caddy.RegisterModule(new(UpstreamIdentity)) }
 // that the site does not know is passed over beside a session that it knows; a token
 // that it does not know is not.
 type UpstreamIdentity struct {
-	// The site's "who am I", such as `http://127.0.0.1:8080/api/me`. Required.
+	// The site's "who am I", such as `http://127.0.0.1:8080/api/me`. Required. It is asked
+	// with a player's session, at any moment and often, and the player sees nothing of the
+	// answer: asking must not change the session, and a page must not be one that shows
+	// messages once ("flash" messages), which these questions would swallow.
 	URL string `json:"url,omitempty"`
 	// The Host header to send. Default: the host of the URL.
 	Host string `json:"host,omitempty"`

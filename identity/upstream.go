@@ -82,7 +82,8 @@ type UpstreamConfig struct {
 //
 // The site sees these questions come from Stepgate. At this one URL it must not
 // tie the session to the player's address or browser, and must not change the
-// session: an answer that sets another session cookie would log the player out.
+// session: an answer that sets another session cookie would log the player out, and
+// a message that is shown once, on the next page, would be shown to nobody.
 type Upstream struct {
 	Finder
 	url         *url.URL
