@@ -28,7 +28,8 @@ func init() { caddy.RegisterModule(new(PlaceholderIdentity)) }
 //
 //	{http.auth.user.*}             set by Caddy's authentication handlers
 //	{http.reverse_proxy.header.*}  the answer of forward_auth, also {rp.header.*}
-//	{http.vars.*}                  set by the configuration, also {vars.*}
+//	{http.vars.*}                  set by the configuration, also {vars.*}; DANGER: not
+//	                               from a header, cookie or query of the request
 //	{http.request.tls.client.*}    a client certificate; with client_auth mode
 //	                               require_and_verify only
 //

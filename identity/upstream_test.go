@@ -85,6 +85,38 @@ func TestUpstreamSendsTheCredentialAndNothingElse(t *testing.T) {
 	}
 }
 
+// Whoever chooses the Host of a request, or what a proxy says of it, must not choose whom
+// the gateway asks: a session of the attacker's own site would be a player's here.
+func TestAttackTheRequestsHostChoosesWhomToAsk(t *testing.T) {
+	for configured, want := range map[string]string{"": "", "casino.example": "casino.example"} {
+		var asked []string
+		u := newTestUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+			asked = append(asked, r.Host)
+			if len(r.Header["X-Forwarded-Host"])+len(r.Header["Forwarded"]) > 0 {
+				t.Errorf("the question has the header %v", r.Header)
+			}
+			io.WriteString(w, `{"id":"a"}`)
+		}, func(c *UpstreamConfig) {
+			c.Host = configured
+			if want == "" {
+				want = strings.TrimPrefix(strings.TrimSuffix(c.URL, "/api/me"), "http://")
+			}
+		})
+		for _, target := range []string{"http://evil.example/wallet", "/wallet"} {
+			r := httptest.NewRequest(http.MethodGet, target, nil)
+			r.Host = "evil.example"
+			r.Header.Set("X-Forwarded-Host", "evil.example")
+			r.Header.Set("Forwarded", "host=evil.example")
+			if _, err := u.Identify(t.Context(), r, cookie("abc")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(asked) != 2 || asked[0] != want || asked[1] != want {
+			t.Errorf("host %q: asked %q, want %q twice", configured, asked, want)
+		}
+	}
+}
+
 func TestUpstreamTellsVisitorsFromFailures(t *testing.T) {
 	tests := []struct {
 		name, body string
