@@ -37,6 +37,7 @@ var mayImport = []struct {
 	{"internal/seal", []string{"internal/audit", "store"}, "it seals what is stored, whatever that is"},
 	{"internal/explain", []string{"internal/body", "policy"}, "it says what the policy makes of a request; where that comes from is not its concern"},
 	{"internal/body", []string{"policy"}, "it reads bytes in the policy's words; who captured them and what follows is decided elsewhere"},
+	{"internal/alias", []string{"internal/seal", "store"}, "it says whose a name is; what follows is decided elsewhere"},
 	{"internal/delivery", []string{"internal/seal"}, "it says when a code goes out, and sends nothing"},
 	{"internal/factor", nil, "it verifies, nothing else"},
 	{"internal/held", nil, "it captures and restores; who may release is decided elsewhere"},

@@ -1,0 +1,385 @@
+// Package alias is the directory of the names under which players are known to the site:
+// login name, e-mail address and phone number. It says whose a password reset is, which
+// bears no session.
+//
+// # Who claims a name
+//
+// Names are learned from what the site says of the holder of a session ([Book.Learn]), and
+// from the operator ([Book.Import]). At a sloppy site a player can set the own e-mail
+// address to somebody else's. If the last one to claim a name had it, the thief's own
+// factor would be asked for at the victim's password reset. So a name that two players
+// claim is nobody's until one of them is known under another, or the operator has said
+// whose it is. For the same reason claims do not expire: the victim may not have logged in
+// for a year.
+//
+// A name that is one player's login and another's e-mail address is nobody's either.
+//
+// # Spellings
+//
+// Names are compared in Unicode's form NFC, without regard to case and to blanks around
+// them. Look-alikes are other names. Where the site tells names apart that we do not, two
+// players claim one, and it is nobody's.
+//
+// # What is kept
+//
+// Records stand under keyed hashes and are sealed: nobody who reads the store learns a name,
+// or finds the record of one that they know.
+package alias
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/stepgate/stepgate/internal/seal"
+	"github.com/stepgate/stepgate/store"
+)
+
+// ErrUnknown says that a name is nobody's, or that two players claim it.
+var ErrUnknown = errors.New("nobody's name")
+
+// Names are those of one player, as the site gives them; each may be empty. Phone is in
+// E.164, so that one number has one spelling.
+type Names struct {
+	Login string `json:"login,omitempty"`
+	Email string `json:"email,omitempty"`
+	Phone string `json:"phone,omitempty"`
+}
+
+// String keeps names out of logs, GoString out of %#v.
+func (Names) String() string   { return "names(REDACTED)" }
+func (Names) GoString() string { return "names(REDACTED)" }
+
+// Player is whom a name stands for.
+type Player struct {
+	Subject string `json:"subject"`
+	Names
+}
+
+// Query is a name that somebody has typed: as it is, and as a phone number in E.164 if it
+// can be one.
+type Query struct{ Text, Phone string }
+
+// Canonical returns one text for all spellings of the name; empty if it can be nobody's.
+func (q Query) Canonical() string {
+	if q.Phone != "" {
+		return q.Phone
+	}
+	return fold(q.Text)
+}
+
+// maxName is the longest name, in bytes: that of an e-mail address (RFC 5321 section
+// 4.5.3.1).
+const maxName = 254
+
+// fold returns the text under which a name is compared; empty if it can be nobody's.
+func fold(name string) string {
+	name = strings.TrimSpace(name)
+	if len(name) > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return ""
+	}
+	return norm.NFC.String(cases.Fold().String(norm.NFC.String(name)))
+}
+
+// kind is how a name is used.
+type kind string
+
+const (
+	login kind = "login"
+	email kind = "email"
+	phone kind = "phone"
+)
+
+// name is one name of a player, folded.
+type name struct {
+	Kind kind   `json:"kind"`
+	Text string `json:"text"`
+}
+
+// known is the record of a player. Claimed are the names of which a record may say that
+// they are the player's: more than Names has while those are being changed.
+type known struct {
+	Player
+	Claimed []name `json:"claimed,omitempty"`
+}
+
+// all returns the names that can be somebody's.
+func (n Names) all() []name {
+	names := []name{{login, fold(n.Login)}, {email, fold(n.Email)}, {phone, fold(n.Phone)}}
+	return slices.DeleteFunc(names, func(n name) bool { return n.Text == "" })
+}
+
+// claims is the record of a name.
+type claims struct {
+	Claims []claim `json:"claims"`
+}
+
+// claim says that a player is known under a name.
+type claim struct {
+	Subject string `json:"subject"`
+	// Ruled tells that the operator has said so, which outweighs what others claim.
+	Ruled bool `json:"ruled,omitempty"`
+}
+
+// holder returns whose a name is; empty if it is nobody's.
+func (c *claims) holder() string {
+	for _, one := range c.Claims {
+		if one.Ruled {
+			return one.Subject
+		}
+	}
+	if len(c.Claims) == 1 {
+		return c.Claims[0].Subject
+	}
+	return ""
+}
+
+// Book is the directory. It is safe for concurrent use.
+type Book struct {
+	names   seal.Records[claims]
+	players seal.Records[known]
+	ring    *seal.Ring
+	now     func() time.Time
+
+	mu sync.Mutex
+	// learned are digests of what was learned lately, with when that was.
+	learned map[[sha256.Size]byte]time.Time
+}
+
+const (
+	// relearn is after how long the store is looked at again for what was learned.
+	relearn = 10 * time.Minute
+	// maxLearned bounds the memory, at some 60 bytes each.
+	maxLearned = 1 << 16
+)
+
+// NewBook returns the directory in a store.
+func NewBook(s store.Store, ring *seal.Ring, rand io.Reader, now func() time.Time) *Book {
+	return &Book{
+		names:   seal.Records[claims]{Store: s, Ring: ring, Rand: rand, Kind: "alias"},
+		players: seal.Records[known]{Store: s, Ring: ring, Rand: rand, Kind: "named"},
+		ring:    ring, now: now, learned: map[[sha256.Size]byte]time.Time{},
+	}
+}
+
+// nameID and playerID are the keyed hashes under which records are kept.
+func (b *Book) nameID(n name) string { return b.hash(string(n.Kind), n.Text) }
+
+func (b *Book) playerID(subject string) string { return b.hash("player", subject) }
+
+func (b *Book) hash(parts ...string) string {
+	sum := b.ring.MAC(seal.Alias, parts...)
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// Learn notes under which names the site knows a player now. Of a kind of which it says
+// nothing the last name stays: the source that was asked may not give it. It costs nothing but a look
+// into memory where that was noted before.
+func (b *Book) Learn(ctx context.Context, subject string, n Names) error {
+	digest := sha256.Sum256([]byte(strings.Join([]string{subject, n.Login, n.Email, n.Phone}, "\x00")))
+	if b.knows(digest) {
+		return nil
+	}
+	if err := b.note(ctx, subject, n, false); err != nil {
+		return err
+	}
+	b.remember(digest)
+	return nil
+}
+
+// Import notes under which names a player is known, and under no others, on the operator's word: whoever else
+// claims one of them does not have it.
+func (b *Book) Import(ctx context.Context, subject string, n Names) error {
+	return b.note(ctx, subject, n, true)
+}
+
+func (b *Book) knows(digest [sha256.Size]byte) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at, ok := b.learned[digest]
+	return ok && b.now().Sub(at) < relearn
+}
+
+func (b *Book) remember(digest [sha256.Size]byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.learned) >= maxLearned {
+		clear(b.learned)
+	}
+	b.learned[digest] = b.now()
+}
+
+// note brings the records to what is known of a player. The player's own record is written
+// first, with all names that may be claimed from then on, and last, with those that are: a
+// crash in between leaves nothing that the next change does not take back. Meanwhile a name
+// may be claimed by two players, and then it is nobody's.
+func (b *Book) note(ctx context.Context, subject string, n Names, ruled bool) error {
+	old, err := b.player(ctx, subject)
+	if err != nil {
+		return err
+	}
+	if !ruled {
+		n = Names{cmp.Or(n.Login, old.Login), cmp.Or(n.Email, old.Email), cmp.Or(n.Phone, old.Phone)}
+	}
+	if old.Names == n && len(old.Claimed) == len(n.all()) && !ruled {
+		return nil
+	}
+	names := n.all()
+	// Another gateway may note another change at the same time; none forgets the other's.
+	claimed, err := b.change(ctx, subject, func(k *known) { k.Claimed = union(k.Claimed, names) })
+	if err != nil {
+		return err
+	}
+	for _, one := range names {
+		if err := b.claim(ctx, one, claim{subject, ruled}); err != nil {
+			return err
+		}
+	}
+	given := slices.DeleteFunc(claimed, func(one name) bool { return slices.Contains(names, one) })
+	for _, one := range given {
+		if err := b.release(ctx, one, subject); err != nil {
+			return err
+		}
+	}
+	_, err = b.change(ctx, subject, func(k *known) {
+		k.Names = n
+		k.Claimed = slices.DeleteFunc(k.Claimed, func(one name) bool { return slices.Contains(given, one) })
+	})
+	return err
+}
+
+// union returns a with what it lacks of b.
+func union(a, b []name) []name {
+	for _, one := range b {
+		if !slices.Contains(a, one) {
+			a = append(a, one)
+		}
+	}
+	return a
+}
+
+// change alters a player's record, and returns a copy of what is claimed then.
+func (b *Book) change(ctx context.Context, subject string, alter func(k *known)) (claimed []name, err error) {
+	err = b.players.Update(ctx, b.playerID(subject), func(k *known) (*seal.Next[known], error) {
+		if k == nil {
+			k = &known{Player: Player{Subject: subject}}
+		}
+		alter(k)
+		claimed = slices.Clone(k.Claimed)
+		return &seal.Next[known]{Value: k}, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("writing the names of a player: %w", err)
+	}
+	return claimed, nil
+}
+
+// player returns what is known of a player; nothing of one who is new.
+func (b *Book) player(ctx context.Context, subject string) (known, error) {
+	p, err := b.players.Get(ctx, b.playerID(subject))
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return known{}, nil
+	case err != nil:
+		return known{}, fmt.Errorf("reading the names of a player: %w", err)
+	default:
+		return *p, nil
+	}
+}
+
+// claim notes a claim to a name. One that the operator has made stays so.
+func (b *Book) claim(ctx context.Context, n name, mine claim) error {
+	err := b.names.Update(ctx, b.nameID(n), func(c *claims) (*seal.Next[claims], error) {
+		if c == nil {
+			c = new(claims)
+		}
+		i := slices.IndexFunc(c.Claims, func(other claim) bool { return other.Subject == mine.Subject })
+		switch {
+		case mine.Ruled:
+			c.Claims = []claim{mine}
+		case i >= 0:
+			return nil, nil
+		case len(c.Claims) >= maxClaims:
+			return nil, nil // nobody's anyway
+		default:
+			c.Claims = append(c.Claims, mine)
+		}
+		return &seal.Next[claims]{Value: c}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("writing a name: %w", err)
+	}
+	return nil
+}
+
+// maxClaims bounds the record of a name that many players claim.
+const maxClaims = 16
+
+// release takes a player's claim to a name back.
+func (b *Book) release(ctx context.Context, n name, subject string) error {
+	err := b.names.Update(ctx, b.nameID(n), func(c *claims) (*seal.Next[claims], error) {
+		if c == nil {
+			return nil, nil
+		}
+		before := len(c.Claims)
+		c.Claims = slices.DeleteFunc(c.Claims, func(other claim) bool { return other.Subject == subject })
+		switch {
+		case before >= maxClaims:
+			// Whom the record has no room for may claim it still.
+			return nil, nil
+		case len(c.Claims) == before:
+			return nil, nil
+		}
+		return &seal.Next[claims]{Value: c, Delete: len(c.Claims) == 0}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("taking a name back: %w", err)
+	}
+	return nil
+}
+
+// Resolve returns the player whose name it is, or ErrUnknown. It reads as much and computes
+// as much for a name that nobody has (invariant I11).
+func (b *Book) Resolve(ctx context.Context, q Query) (Player, error) {
+	text := fold(q.Text)
+	var holders []string
+	for _, one := range []name{{login, text}, {email, text}, {phone, fold(q.Phone)}} {
+		c, err := b.names.Get(ctx, b.nameID(one))
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			continue
+		case err != nil:
+			return Player{}, fmt.Errorf("reading a name: %w", err)
+		}
+		// One that two claim counts as a holder that nobody is.
+		if h := c.holder(); !slices.Contains(holders, h) {
+			holders = append(holders, h)
+		}
+	}
+	subject := ""
+	if len(holders) == 1 {
+		subject = holders[0]
+	}
+	p, err := b.player(ctx, subject)
+	switch {
+	case err != nil:
+		return Player{}, err
+	case subject == "" || p.Subject != subject:
+		return Player{}, ErrUnknown
+	default:
+		return p.Player, nil
+	}
+}
