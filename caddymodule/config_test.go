@@ -203,6 +203,7 @@ func TestNoFieldOfARuleIsLost(t *testing.T) {
 		Anonymous: policy.AnonymousLogin, Unenrolled: policy.UnenrolledAllow,
 		Holds: []Hold{{For: caddy.Duration(time.Hour), After: []policy.Cause{policy.CauseSupport}}},
 		Hosts: []string{"h"}, Conditions: []Condition{{Place: policy.InForm, Name: "a", Values: []string{"b"}}},
+		NamedBy:     []Naming{{Source: policy.FromForm, Name: "email"}},
 		Amounts:     []Amount{{Source: policy.FromForm, Name: "a", Operator: ">", Limit: "1"}},
 		ExceptPaths: []string{"/b"}, ExceptMethods: []string{"GET"}, Mode: ModeReport,
 	}
@@ -212,6 +213,7 @@ func TestNoFieldOfARuleIsLost(t *testing.T) {
 		Anonymous: policy.AnonymousLogin, Unenrolled: policy.UnenrolledAllow,
 		Holds: []policy.Hold{{For: time.Hour, After: []policy.Cause{policy.CauseSupport}}},
 		Hosts: []string{"h"}, Conditions: []policy.Condition{{Place: policy.InForm, Name: "a", Values: []string{"b"}}},
+		NamedBy:     []policy.Naming{{Source: policy.FromForm, Name: "email"}},
 		Amounts:     []policy.Amount{{Source: policy.FromForm, Name: "a", Operator: ">", Limit: "1"}},
 		ExceptPaths: []string{"/b"}, ExceptMethods: []string{"GET"}, Report: true,
 	}

@@ -53,6 +53,14 @@ type Rule struct {
 	// Methods that the rule leaves alone, instead of `methods`.
 	ExceptMethods []string `json:"except_methods,omitempty"`
 
+	// Where the request names the account that it is about, by login name, e-mail address
+	// or phone number, as a password reset does without a session. The account's factor is
+	// asked for then, whoever is logged in; a name that nobody has is answered alike. Names
+	// are learned from what the site says of its players, and imported by `stepgate alias
+	// import`. Of several places a request uses one. Default: the session says whose the
+	// request is.
+	NamedBy []Naming `json:"named_by,omitempty"`
+
 	// What the rule does: `enforce`; or `report`, which challenges nobody and logs and
 	// counts what would have happened. DANGER: a rule that reports protects nothing.
 	// Default: that of step_up.
@@ -113,6 +121,14 @@ type Detail struct {
 	// What it is called. The pages know a translation for amount, to, account,
 	// bank, email, phone.
 	Label string `json:"label,omitempty"`
+	// Where it stands: `form`, `json` or `query`.
+	Source policy.DetailSource `json:"source,omitempty"`
+	// The name of the field; for JSON, keys joined by dots.
+	Name string `json:"name,omitempty"`
+}
+
+// Naming is a place in a request where an account is named.
+type Naming struct {
 	// Where it stands: `form`, `json` or `query`.
 	Source policy.DetailSource `json:"source,omitempty"`
 	// The name of the field; for JSON, keys joined by dots.
@@ -181,6 +197,9 @@ func (r Rule) policy() policy.Rule {
 	}
 	for _, a := range r.Amounts {
 		rule.Amounts = append(rule.Amounts, policy.Amount(a))
+	}
+	for _, n := range r.NamedBy {
+		rule.NamedBy = append(rule.NamedBy, policy.Naming(n))
 	}
 	for _, d := range r.Details {
 		rule.Details = append(rule.Details, policy.Detail(d))

@@ -22,6 +22,7 @@ import (
 //		single_use
 //		trust      acr|amr <value> ...
 //		group      <name>
+//		identity   form.<field>|json.<path>|query.<field> ...
 //		show       <label> {form.<field>}|{json.<path>}|{query.<field>} ...
 //		hold       <duration> after factor_change|first_enrolment|recovery|support ...
 //		anonymous  refuse|login
@@ -56,6 +57,7 @@ func (r *Rule) parse(d *caddyfile.Dispenser) error {
 		flag("single_use", &r.SingleUse),
 		{name: "trust", many: true, parse: r.parseTrust},
 		text("group", "a name of a-z, 0-9 and _, such as account", &r.Group),
+		{name: "identity", parse: r.parseIdentity},
 		{name: "show", many: true, parse: r.parseShow},
 		{name: "hold", many: true, parse: r.parseHold},
 		text("anonymous", "refuse or login", (*string)(&r.Anonymous)),
@@ -140,6 +142,24 @@ func (r *Rule) parseTrust(d *caddyfile.Dispenser) error {
 		return d.Errf("trust %s stands twice: write it once, with all values of which one is enough", words[0])
 	}
 	*into = words[1:]
+	return nil
+}
+
+// parseIdentity reads the places where a request names its account.
+func (r *Rule) parseIdentity(d *caddyfile.Dispenser) error {
+	places, err := arguments(d, "one or more places where the request names the account, such as form.email")
+	if err != nil {
+		return err
+	}
+	for _, place := range places {
+		source, name, _ := strings.Cut(strings.Trim(place, "{}"), ".")
+		switch s := policy.DetailSource(source); s {
+		case policy.FromForm, policy.FromJSON, policy.FromQuery:
+			r.NamedBy = append(r.NamedBy, Naming{Source: s, Name: name})
+		default:
+			return d.Errf("identity %q is no place in a request: write form.NAME, json.PATH or query.NAME, such as form.email", place)
+		}
+	}
 	return nil
 }
 

@@ -58,7 +58,12 @@ func challengeSamples() []sample {
 	}
 	plain := held
 	plain.Factor, plain.Details, plain.ResendAt, plain.Trust, plain.Help = "sms", nil, sampleTime, 30*24*time.Hour, "/help"
-	return append(all, sample{"challenge held without details", plain})
+	named := plain
+	named.Named, named.Phone, named.Trust = true, "", 0
+	unsent := named
+	unsent.Sent, unsent.ResendAt = false, time.Time{}
+	return append(all, sample{"challenge held without details", plain},
+		sample{"challenge for a name", named}, sample{"challenge for a name unsent", unsent})
 }
 
 // smsSamples are a challenge by SMS where nothing was sent, where the player has no

@@ -141,6 +141,9 @@ func (w *words) fillSending(v *challengeView, c Challenge) {
 		return
 	}
 	v.Sending, v.Send = w.html("send.sms", "phone", phone), &resendView{}
+	if c.Named {
+		v.Sending = w.html("send.sms.named")
+	}
 	if next := w.resend(c.ResendAt, c.Now); next != nil {
 		v.Send = next
 	}
@@ -212,7 +215,11 @@ func (w *words) codeField(c Challenge) *field {
 	}
 	switch c.Factor {
 	case "sms":
-		f.Hint = w.html("hint.sms", "phone", unbroken(c.Phone))
+		if c.Named {
+			f.Hint = w.html("hint.sms.named")
+		} else {
+			f.Hint = w.html("hint.sms", "phone", unbroken(c.Phone))
+		}
 	case "totp":
 		f.Hint = w.html("hint.totp", "brand", w.brand)
 	default:

@@ -95,6 +95,9 @@ type Challenge struct {
 	// was not sent: a limit, a budget, a stopped prefix and dead providers look the
 	// same (I11).
 	ResendAt time.Time
+	// Named tells that nobody is logged in, and that the account was only named: there may
+	// be none. The texts then say nothing of a phone, and Phone is empty.
+	Named bool
 	// AttemptsLeft counts the answers that may still be wrong, from 5.
 	AttemptsLeft int
 	// Problem is what was wrong with the last answer.

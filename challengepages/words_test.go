@@ -76,7 +76,7 @@ func TestEveryKindHasItsWords(t *testing.T) {
 		}
 		pages = append(pages, Settings{Problem: p}, SMSSetup{Problem: p}, TOTPSetup{Problem: p, URI: "otpauth://totp/x"})
 	}
-	for _, rule := range []string{"withdrawal", "contact", "email", "phone", "payment_method",
+	for _, rule := range []string{"withdrawal", "contact", "email", "phone", "payment_method", "password_reset", "new_device",
 		"settings_totp", "settings_sms", "settings_off", "settings_recovery_key"} {
 		if _, ok := builtInCatalogue(t, English).messages["rule."+rule]; !ok {
 			t.Errorf("the rule %s has no sentence of its own", rule)

@@ -94,7 +94,7 @@ func (s *jwks) find(ctx context.Context, id string, a jose.SignatureAlgorithm) (
 func (s *jwks) current(ctx context.Context, renewed bool) (keySet, error) {
 	for {
 		s.mu.Lock()
-		set, err, flight := s.known(renewed)
+		set, flight, err := s.known(renewed)
 		s.mu.Unlock()
 		if flight == nil {
 			return set, err
@@ -109,7 +109,7 @@ func (s *jwks) current(ctx context.Context, renewed bool) (keySet, error) {
 
 // known returns what is known and good enough, or a question under way that has to be
 // waited for. Callers hold mu.
-func (s *jwks) known(renewed bool) (set keySet, err error, flight chan struct{}) {
+func (s *jwks) known(renewed bool) (set keySet, flight chan struct{}, err error) {
 	now := s.now()
 	age := now.Sub(s.fetched)
 	there := !s.fetched.IsZero()
@@ -120,15 +120,15 @@ func (s *jwks) known(renewed bool) (set keySet, err error, flight chan struct{})
 		s.asked = now
 		s.flight = make(chan struct{})
 		go s.fetch(now)
-		return nil, nil, s.flight
+		return nil, s.flight, nil
 	case s.flight != nil:
-		return nil, nil, s.flight
+		return nil, s.flight, nil
 	case s.failed == nil:
 		return s.set, nil, nil
 	case there && age < keysKeptFor && !renewed:
 		return s.set, nil, nil
 	default:
-		return nil, s.failed, nil
+		return nil, nil, s.failed
 	}
 }
 

@@ -173,7 +173,7 @@ func claimPath(text string) (path, error) {
 		}
 	}
 	if slices.Contains(p, "") || len(p) > maxPathLength {
-		return nil, fmt.Errorf(`is %q: want up to %d names joined by dots, where a dot that is part of a name is written \.`, text, maxPathLength)
+		return nil, fmt.Errorf(`is %q: want up to %d names joined by dots, where \. stands for a dot that is part of a name`, text, maxPathLength)
 	}
 	return p, nil
 }

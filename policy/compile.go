@@ -63,6 +63,7 @@ func clone(r Rule) Rule {
 	for i := range r.Holds {
 		r.Holds[i].After = slices.Clone(r.Holds[i].After)
 	}
+	r.NamedBy = slices.Clone(r.NamedBy)
 	r.Hosts = slices.Clone(r.Hosts)
 	r.Amounts = slices.Clone(r.Amounts)
 	r.ExceptPaths = slices.Clone(r.ExceptPaths)
@@ -100,6 +101,29 @@ func (r *Rule) prepare() error {
 		if err := checkDetail(d); err != nil {
 			return err
 		}
+	}
+	return r.checkNaming()
+}
+
+// checkNaming checks a rule whose requests name the account. It must look alike for every
+// name, whether there is such an account and whatever it has (invariant I11).
+func (r *Rule) checkNaming() error {
+	for _, n := range r.NamedBy {
+		if err := checkDetail(Detail{Label: "identity", Source: n.Source, Name: n.Name}); err != nil {
+			return fmt.Errorf("identity: %w", err)
+		}
+	}
+	switch {
+	case len(r.NamedBy) == 0:
+		return nil
+	case r.Kind != Sensitive:
+		return errors.New("identity can stand in protect only")
+	case r.Unenrolled == UnenrolledAllow:
+		return errors.New("identity and unenrolled allow would tell everybody which accounts have no second factor: write registered_phone or enrol")
+	case r.Trust.Any():
+		return errors.New("identity and trust exclude each other: who names an account shows no token")
+	case len(r.Holds) > 0:
+		return errors.New("identity and hold would tell everybody whose factors have changed: leave hold out")
 	}
 	return nil
 }

@@ -95,3 +95,29 @@ func TestARuleForNewDevicesLastsADay(t *testing.T) {
 		t.Error("it may be single_use")
 	}
 }
+
+// I11: what such a rule answers must not depend on the account.
+func TestARuleThatIsToldTheAccountTellsNothingOfIt(t *testing.T) {
+	rule := func(alter func(r *Rule)) Rule {
+		r := Rule{Name: "reset", Paths: []string{"/reset"}, NamedBy: []Naming{{Source: FromForm, Name: "email"}}}
+		alter(&r)
+		return r
+	}
+	if _, err := Compile([]Rule{rule(func(*Rule) {})}); err != nil {
+		t.Fatal(err)
+	}
+	for name, alter := range map[string]func(r *Rule){
+		"unenrolled allow": func(r *Rule) { r.Unenrolled = UnenrolledAllow },
+		"hold": func(r *Rule) {
+			r.Holds = []Hold{{For: time.Hour, After: []Cause{CauseRecovery}}}
+			r.Factors = []Factor{TOTP}
+		},
+		"new devices":   func(r *Rule) { r.Kind = NewDevice },
+		"no such place": func(r *Rule) { r.NamedBy[0].Source = "cookie" },
+		"no name":       func(r *Rule) { r.NamedBy[0].Name = "" },
+	} {
+		if _, err := Compile([]Rule{rule(alter)}); err == nil {
+			t.Errorf("%s: it compiles", name)
+		}
+	}
+}

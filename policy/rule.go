@@ -65,6 +65,13 @@ type Detail struct {
 	Name string
 }
 
+// Naming is a place in a request where an account is named: by login name, e-mail address
+// or phone number. Name is as in Detail.
+type Naming struct {
+	Source DetailSource
+	Name   string
+}
+
 // DetailSource is a place in a request.
 type DetailSource string
 
@@ -122,6 +129,9 @@ type Rule struct {
 	ExceptMethods []string
 	// Report says that the rule only reports what it would do.
 	Report bool
+	// NamedBy says where the request names the account that it is about, as a password
+	// reset does, which bears no session. None: the session says whose it is.
+	NamedBy []Naming
 
 	// Factors are the factors that satisfy it, in order of preference.
 	Factors []Factor

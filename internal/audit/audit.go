@@ -25,6 +25,7 @@ const (
 	RequestAnonymous   Name = "request.anonymous"   // nobody is logged in
 	RequestCrossSite   Name = "request.cross_site"  // came from another site
 	RequestAmbiguous   Name = "request.ambiguous"   // can be read in two ways
+	RequestLimited     Name = "request.limited"     // too many of its kind for one name, or from one address
 	RequestUnholdable  Name = "request.unholdable"  // can be neither held nor shown a page
 	RequestNoFactor    Name = "request.no_factor"   // the player has no factor that the rule accepts
 	RequestOnHold      Name = "request.on_hold"     // a cooling-off time runs

@@ -82,6 +82,9 @@ type Challenge struct {
 	Audience string `json:"audience"`
 	// Epoch is the account's when it opened: a factor change ends it.
 	Epoch uint64 `json:"epoch"`
+	// Named tells that whoever it was opened for has named the account and shown no
+	// session. Nothing of the account shows on it: there may be none (invariant I11).
+	Named bool `json:"named,omitempty"`
 	// Factors are those that answer it, the preferred one first.
 	Factors []policy.Factor `json:"factors"`
 	// SingleUse tells that passing it approves one request, that of Digest.

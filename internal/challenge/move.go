@@ -104,9 +104,14 @@ func (b *Book) withCode(s Send) (Send, error) {
 	return s, nil
 }
 
-// MarkNotSent notes that an SMS, by its number, was not handed to a provider.
+// MarkNotSent notes that an SMS, by its number, was not handed to a provider. Of a
+// challenge that is Named it notes nothing, as of a name that nobody has.
 func (b *Book) MarkNotSent(ctx context.Context, id string, send int) (*Challenge, error) {
-	return b.mark(ctx, id, func(c *Challenge) { c.Lose(send) })
+	return b.mark(ctx, id, func(c *Challenge) {
+		if !c.Named {
+			c.Lose(send)
+		}
+	})
 }
 
 // MarkSent notes which provider took an SMS and, where its code is managed, the
@@ -119,9 +124,14 @@ func (b *Book) MarkSent(ctx context.Context, id string, send int, provider, veri
 	return c, waits && err == nil, err
 }
 
-// MarkUndelivered notes that an SMS which a provider took did not arrive.
+// MarkUndelivered notes that an SMS which a provider took did not arrive, but as
+// MarkNotSent.
 func (b *Book) MarkUndelivered(ctx context.Context, id string, send int) (*Challenge, error) {
-	return b.mark(ctx, id, func(c *Challenge) { c.Fail(send) })
+	return b.mark(ctx, id, func(c *Challenge) {
+		if !c.Named {
+			c.Fail(send)
+		}
+	})
 }
 
 // mark notes what became of an SMS. It writes only what is new.

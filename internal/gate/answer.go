@@ -19,17 +19,17 @@ import (
 	"github.com/stepgate/stepgate/policy"
 )
 
-// answerForm takes the form of a challenge page at a URL that needs no identity
-// otherwise.
-func (g *Gate) answerForm(w http.ResponseWriter, r *http.Request, o own, form url.Values, next Next) error {
+// answerForm takes the form of a challenge page, which stands at the URL of the request
+// that was challenged.
+func (g *Gate) answerForm(w http.ResponseWriter, r *http.Request, o own, form url.Values, rt route) error {
 	if err := g.origin.Check(r); err != nil {
-		return g.refuseCrossSite(w, r, o, nil)
+		return g.refuseCrossSite(w, r, o, rt.rules)
 	}
-	who, err := g.identify(r, o)
+	who, err := g.identifyFor(r, o, form.Get(challengepages.FieldChallenge))
 	if err != nil {
-		return g.refuseCaller(w, r, o, nil, err)
+		return g.refuseCaller(w, r, o, rt.rules, err)
 	}
-	return g.answerFormAs(w, r, who, form, next)
+	return g.answerFormAs(w, r, who, form, rt.next)
 }
 
 // answerFormAs acts on the form of a challenge page.
@@ -123,7 +123,8 @@ func (g *Gate) try(w http.ResponseWriter, r *http.Request, who *caller, ch *chal
 		t.Result, t.over, err = g.askProvider(r, who, ch, answer)
 	} else {
 		if f == policy.SMS {
-			t.over = ch.CodeExpired(g.Now()) || ch.Managed != ""
+			// Of a name nothing shows that there was a code.
+			t.over = !ch.Named && (ch.CodeExpired(g.Now()) || ch.Managed != "")
 			if answer.Expected, err = b.Challenges.Code(ch); err != nil {
 				return tried{}, err
 			}
@@ -158,7 +159,7 @@ type tried struct {
 // mayTrust reports whether a browser, or an app that keeps cookies, can be trusted after
 // an answer: by a factor of the account that its holder uses every day.
 func (g *Gate) mayTrust(ch *challenge.Challenge, f policy.Factor) bool {
-	return g.Remember > 0 && ch.Enrolled && f != policy.RecoveryKey
+	return g.Remember > 0 && ch.Enrolled && !ch.Named && f != policy.RecoveryKey
 }
 
 // malformed is the result for what cannot be a code. It is compared with
@@ -444,6 +445,9 @@ func (g *Gate) showChallenge(w http.ResponseWriter, r *http.Request, who *caller
 	}
 	if ch.Accepts(policy.SMS) {
 		page.Phone, page.Sent, page.ResendAt = ch.Phone.Mask(), ch.Sent(), ch.ResendAt()
+		if ch.Named {
+			page.Named, page.Phone = true, ""
+		}
 		if s.problem == challengepages.ProblemNone && s.factor == policy.SMS {
 			page.Problem = problemOf(&ch.Sending)
 		}

@@ -59,7 +59,7 @@ func (g *Gate) challengeView(ch *challenge.Challenge, a *account.Account, lang c
 	if v.State == challenge.Pending && v.AttemptsLeft == 0 {
 		v.State = challenge.Expired
 	}
-	if ch.Sent() {
+	if ch.Sent() && !ch.Named {
 		v.SentTo = ch.Phone.Mask()
 	}
 	if v.State == challenge.Pending {
@@ -246,9 +246,11 @@ func (g *Gate) sendAPI(w http.ResponseWriter, r *http.Request, who *caller, ch *
 			Type: problemType + "not-sent", Title: "The code could not be sent", Status: http.StatusServiceUnavailable,
 		})
 	}
-	return writeJSON(w, http.StatusAccepted, "application/json", map[string]any{
-		"sent_to": ch.Phone.Mask(), "resend_after": int((wait + time.Second - 1) / time.Second),
-	})
+	accepted := map[string]any{"resend_after": int((wait + time.Second - 1) / time.Second)}
+	if !ch.Named {
+		accepted["sent_to"] = ch.Phone.Mask()
+	}
+	return writeJSON(w, http.StatusAccepted, "application/json", accepted)
 }
 
 // isJSON reports whether the request's body is JSON.

@@ -13,6 +13,7 @@ import (
 	"github.com/stepgate/stepgate/challengepages"
 	"github.com/stepgate/stepgate/identity"
 	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/alias"
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/challenge"
 	"github.com/stepgate/stepgate/internal/courier"
@@ -135,6 +136,7 @@ type Backend struct {
 	Accounts   *account.Book
 	Challenges *challenge.Book
 	Grants     *grant.Codec
+	Aliases    *alias.Book
 
 	rand io.Reader
 	now  func() time.Time
@@ -152,6 +154,7 @@ func NewBackend(s store.Store, ring *seal.Ring, rand io.Reader, now func() time.
 		Accounts:   account.NewBook(s, ring, rand, now),
 		Challenges: challenge.NewBook(s, ring, rand, now),
 		Grants:     grants,
+		Aliases:    alias.NewBook(s, ring, rand, now),
 		rand:       rand,
 		now:        now,
 	}, nil
@@ -182,6 +185,8 @@ type Gate struct {
 	// newDevice tells that there is a rule for new devices, watches that there are rules
 	// which name logins or logouts.
 	newDevice, watches bool
+	// names tells that there are rules about the account that a request names.
+	names bool
 	// passes is nil where no passes are given, sessions where nothing depends on them.
 	passes   *marks
 	sessions *sessions
@@ -213,6 +218,7 @@ func New(c Config) (*Gate, error) {
 		g.groups[rule.Name] = grant.HashOf(rule.Group)
 		g.newDevice = g.newDevice || rule.Kind == policy.NewDevice && !rule.Report
 		g.watches = g.watches || !rule.Guards()
+		g.names = g.names || len(rule.NamedBy) > 0
 		g.holds = append(g.holds, rule.Holds...)
 	}
 	g.actions = newActions()
@@ -304,14 +310,18 @@ func (g *Gate) Serve(w http.ResponseWriter, r *http.Request, next Next) error {
 		})
 	}
 	rules, next := g.visits(decision.Rules, own, next)
-	if rules = g.enforced(r, own, rules); len(rules) > 0 {
+	rules, next = g.namings(g.enforced(r, own, rules), own, next)
+	if len(rules) > 0 {
 		return g.protect(w, r, own, route{rules: rules, next: next, pass: g.siteRoute})
+	}
+	if named, ok := next.(naming); ok {
+		return named.Forward(w, r)
 	}
 	if decision.Near {
 		// The page of a challenge posts its form to the URL of the request that was
 		// challenged; that form is ours although no rule protects it there.
 		if form, ok := takeForm(r); ok {
-			return g.answerForm(w, r, own, form, next)
+			return g.answerForm(w, r, own, form, route{next: next})
 		}
 	}
 	return g.forwardOpen(w, r, next)

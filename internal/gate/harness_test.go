@@ -260,6 +260,15 @@ func newWorld(t *testing.T) *world {
 	return newWorldBy(t, func(_ *world, s *source) identity.Source { return s })
 }
 
+// newWorldWith is newWorld with further rules.
+func newWorldWith(t *testing.T, rules ...policy.Rule) *world {
+	t.Helper()
+	return newWorldBy(t, func(w *world, s *source) identity.Source {
+		w.extra = rules
+		return s
+	})
+}
+
 // newWorldBy is newWorld with an identity source that stands before the site's.
 func newWorldBy(t *testing.T, by func(*world, *source) identity.Source) *world {
 	t.Helper()

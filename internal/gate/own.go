@@ -79,7 +79,7 @@ func (g *Gate) serveChallenge(w http.ResponseWriter, r *http.Request, o own, id,
 	if err := g.origin.Check(r); err != nil {
 		return g.refuseCrossSite(w, r, o, nil)
 	}
-	who, err := g.identify(r, o)
+	who, err := g.identifyFor(r, o, id)
 	if err != nil {
 		return g.refuseCaller(w, r, o, nil, err)
 	}

@@ -37,7 +37,9 @@ type pass func(w http.ResponseWriter, r *http.Request, who *caller, passed *chal
 
 // caller is who sent a request, as far as the gate is concerned.
 type caller struct {
-	own     own
+	own own
+	// named tells that the caller has named the account and shown no session.
+	named   bool
 	backend *Backend
 	// borne is every session credential of the request; credential is the one of them
 	// that speaks for the caller.
@@ -116,6 +118,9 @@ func (c *caller) knowLane(a *account.Account) {
 // countingLane returns what keeps the SMS of a trusted browser apart from others: whoever
 // uses up a player's codes elsewhere does not leave the player without.
 func (c *caller) countingLane(ctx context.Context) (string, error) {
+	if c.named {
+		return "/stranger", nil
+	}
 	if c.lane == nil {
 		a, err := c.backend.Accounts.Get(ctx, c.id)
 		if err != nil {
@@ -134,7 +139,7 @@ func (c *caller) hasBrowser() bool { return c.credential.Kind != identity.Bearer
 // owns reports whether a challenge was opened for this caller: the same account,
 // session, host and browser.
 func (c *caller) owns(ch *challenge.Challenge, host string) bool {
-	return ch.Account == string(c.id) && ch.Binding == c.binding() && ch.Audience == audience(host) &&
+	return ch.Named == c.named && ch.Account == string(c.id) && ch.Binding == c.binding() && ch.Audience == audience(host) &&
 		(ch.Browser == "" && !c.hasBrowser() || ch.Browser != "" && ch.Browser == c.browser())
 }
 
@@ -171,11 +176,14 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt route) 
 		return g.refuseBody(w, r, o, nil, rt.rules)
 	}
 	form, isForm := takeForm(r)
-	if isForm && crossSite {
-		return g.refuseCrossSite(w, r, o, rt.rules)
+	if isForm {
+		if crossSite {
+			return g.refuseCrossSite(w, r, o, rt.rules)
+		}
+		return g.answerForm(w, r, o, form, rt)
 	}
 	var who *caller
-	if onlyDevice && !isForm {
+	if onlyDevice {
 		if who, err = g.byPass(r, o); err != nil {
 			return g.refuseCaller(w, r, o, rt.rules, err)
 		}
@@ -184,7 +192,7 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt route) 
 	if !passing {
 		who, err = g.identify(r, o)
 	}
-	visitor := onlyDevice && !isForm && errors.Is(err, identity.ErrAnonymous)
+	visitor := onlyDevice && errors.Is(err, identity.ErrAnonymous)
 	if err != nil && !visitor {
 		return g.refuseCaller(w, r, o, rt.rules, err)
 	}
@@ -194,8 +202,6 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt route) 
 	switch {
 	case visitor:
 		return g.forwardOpen(w, r, rt.next)
-	case isForm:
-		return g.answerFormAs(w, r, who, form, rt.next)
 	case passing:
 		return rt.pass(w, r, who, nil, rt.next)
 	}
@@ -271,6 +277,9 @@ func (g *Gate) identify(r *http.Request, o own) (*caller, error) {
 	who.knowCredential()
 	k := know(who, r.Host, memo)
 	who.id, who.bound = k.id, k.bound
+	if g.names {
+		g.learn(r.Context(), b, who.identity)
+	}
 	return who, nil
 }
 

@@ -40,6 +40,9 @@ func inReport(rule *policy.Rule) bool { return rule.Report }
 // wouldMeet returns what a request would have met if the rules were enforced, and
 // whose it is. It changes nothing.
 func (g *Gate) wouldMeet(r *http.Request, o own, rules []*policy.Rule) (event audit.Name, subject string) {
+	if named := slices.DeleteFunc(slices.Clone(rules), func(rule *policy.Rule) bool { return len(rule.NamedBy) == 0 }); len(named) > 0 {
+		return g.wouldMeetNamed(r, named), ""
+	}
 	if g.origin.Check(r) != nil && !onlyNewDevice(rules) {
 		return audit.RequestCrossSite, ""
 	}

@@ -88,7 +88,7 @@ func (g *Gate) resendSetup(w http.ResponseWriter, r *http.Request, who *caller, 
 // deliverSetup sends the code of a set-up and shows the page that asks for it.
 func (g *Gate) deliverSetup(w http.ResponseWriter, r *http.Request, who *caller, send account.SetupSend) error {
 	s := send.Setup
-	sent, err := g.sendSMS(r, who, errand{
+	sent, err := g.sendSMS(g.from(r, who), who, errand{
 		purpose: courier.Purpose{Account: string(who.id), Setup: s.ID, Send: send.Number},
 		to:      s.Phone, text: challengepages.SMSText{Code: send.Code, Minutes: minutes(send.Validity), Rule: ruleSettingsSMS},
 		validity: send.Validity, last: s.Provider, replaced: send.Replaced,
@@ -108,7 +108,7 @@ func (g *Gate) deliverSetup(w http.ResponseWriter, r *http.Request, who *caller,
 		return g.unavailable(w, r, who.own, err)
 	}
 	if !waits {
-		g.endCode(r, delivery.Running{Provider: sent.Provider, Verification: sent.Verification})
+		g.endCode(ctx, r, delivery.Running{Provider: sent.Provider, Verification: sent.Verification})
 	}
 	return g.showSMSSetup(w, r, who, s, challengepages.ProblemNone)
 }

@@ -39,31 +39,71 @@ func (g *Gate) sendCode(r *http.Request, who *caller, ch *challenge.Challenge, f
 // is afterwards. That a code could not be sent is noted on the challenge; an error is
 // the store's.
 func (g *Gate) deliver(r *http.Request, who *caller, send challenge.Send) (*challenge.Challenge, error) {
-	ch := send.Challenge
-	if !send.Granted {
-		return ch, nil
+	switch {
+	case !send.Granted:
+		return send.Challenge, nil
+	case who.named:
+		g.deliverAside(r, who, send)
+		return send.Challenge, nil
+	default:
+		return g.deliverFrom(g.from(r, who), who, send)
 	}
+}
+
+// deliverAside sends a code while the request goes on. Neither how long that takes nor what
+// comes of it tells whether there is a phone to send it to.
+func (g *Gate) deliverAside(r *http.Request, who *caller, send challenge.Send) {
+	if send.Challenge.Phone == "" {
+		return
+	}
+	from := g.from(r, who)
+	from.request = nil // it may end before
+	go func() {
+		if _, err := g.deliverFrom(from, who, send); err != nil {
+			g.Failed(nil, err)
+		}
+	}()
+}
+
+// sender is what a code's way depends on of the request that asks for it.
+type sender struct {
+	ctx           context.Context
+	lang          challengepages.Lang
+	host, address string
+	// request is what events are about; nil for what happens beside one.
+	request *http.Request
+}
+
+func (g *Gate) from(r *http.Request, who *caller) sender {
+	return sender{
+		// The player may give up waiting; the message is paid for all the same and its
+		// outcome must be known.
+		ctx:  context.WithoutCancel(r.Context()),
+		lang: g.language(r, who.own), host: g.originHost(r), address: g.ClientIP(r), request: r,
+	}
+}
+
+func (g *Gate) deliverFrom(from sender, who *caller, send challenge.Send) (*challenge.Challenge, error) {
+	ch, ctx := send.Challenge, from.ctx
 	text := challengepages.SMSText{Code: send.Code, Minutes: minutes(send.Validity), Rule: ch.Rules[0]}
 	if ch.SingleUse {
 		for _, d := range ch.Details {
 			text.Details = append(text.Details, challengepages.Detail(d))
 		}
 	}
-	sent, err := g.sendSMS(r, who, errand{
+	sent, err := g.sendSMS(from, who, errand{
 		purpose: courier.Purpose{Account: string(who.id), Challenge: ch.ID, Send: send.Number},
 		to:      ch.Phone, text: text, validity: send.Validity, last: ch.Provider, replaced: send.Replaced,
 	})
 	if err != nil {
 		return nil, err
 	}
-	// The player may be gone; what was sent must be known all the same.
-	ctx := context.WithoutCancel(r.Context())
 	if !sent.Handed {
 		return who.backend.Challenges.MarkNotSent(ctx, ch.ID, send.Number)
 	}
 	ch, waits, err := who.backend.Challenges.MarkSent(ctx, ch.ID, send.Number, sent.Provider, sent.Verification)
 	if err == nil && !waits {
-		g.endCode(r, delivery.Running{Provider: sent.Provider, Verification: sent.Verification})
+		g.endCode(ctx, from.request, delivery.Running{Provider: sent.Provider, Verification: sent.Verification})
 	}
 	return ch, err
 }
@@ -82,32 +122,29 @@ type errand struct {
 
 // sendSMS has the courier send a code. No transaction is open meanwhile. An error is the
 // store's.
-func (g *Gate) sendSMS(r *http.Request, who *caller, e errand) (courier.Sent, error) {
+func (g *Gate) sendSMS(from sender, who *caller, e errand) (courier.Sent, error) {
 	if g.SMS == nil {
 		return courier.Sent{}, nil // the operator has taken it away since the code was asked for
 	}
-	lane, err := who.countingLane(r.Context())
+	ctx := from.ctx
+	lane, err := who.countingLane(ctx)
 	if err != nil {
 		return courier.Sent{}, err
 	}
-	// The player may give up waiting; the message is paid for all the same and its
-	// outcome must be known.
-	ctx := context.WithoutCancel(r.Context())
-	lang := g.language(r, who.own)
-	e.text.Region, e.text.Host = e.to.Region(), g.originHost(r)
+	e.text.Region, e.text.Host = e.to.Region(), from.host
 	if !g.checks(e.replaced) {
 		e.replaced = delivery.Running{} // another provider's
 	}
 	m := sms.Message{
-		To: e.to, Code: e.text.Code, Locale: string(lang), Validity: e.validity,
+		To: e.to, Code: e.text.Code, Locale: string(from.lang), Validity: e.validity,
 		Brand: g.Pages.Brand(), Purpose: e.text.Rule, Avoid: e.last,
 	}
 	if m.Code != "" {
-		m.Text = g.Pages.SMSText(lang, e.text)
+		m.Text = g.Pages.SMSText(from.lang, e.text)
 	}
 	sent, err := g.SMS.Send(ctx, g.desk(who.backend), courier.Parcel{
-		Purpose: e.purpose, Message: m, Lane: lane, Address: g.ClientIP(r), Replaced: e.replaced.Verification,
-		Rank: rankOf(e.purpose, lane), Waits: func(ctx context.Context, p courier.Purpose) (bool, error) { return g.waits(ctx, who.backend, p) },
+		Purpose: e.purpose, Message: m, Lane: lane, Address: from.address, Replaced: e.replaced.Verification,
+		Rank: rankOf(who, e.purpose, lane), Waits: func(ctx context.Context, p courier.Purpose) (bool, error) { return g.waits(ctx, who.backend, p) },
 	})
 	if err != nil {
 		return courier.Sent{}, err
@@ -118,14 +155,14 @@ func (g *Gate) sendSMS(r *http.Request, who *caller, e errand) (courier.Sent, er
 	if sent.Reason != "" {
 		event.Name, event.Reason = audit.ChallengeSendError, sent.Reason
 	}
-	g.observe(r, event)
+	g.observe(from.request, event)
 	return sent, nil
 }
 
 // rankOf returns which codes for a number a code may end at its provider.
-func rankOf(p courier.Purpose, lane string) courier.Rank {
+func rankOf(who *caller, p courier.Purpose, lane string) courier.Rank {
 	switch {
-	case p.Challenge == "":
+	case p.Challenge == "", who.named:
 		return courier.Setup
 	case lane == "":
 		return courier.Challenge
@@ -196,11 +233,11 @@ func (g *Gate) askProvider(r *http.Request, who *caller, ch *challenge.Challenge
 
 // endCode ends a code at the provider that made it, if there is one. Failing to is told
 // to the operator only: nobody asks for the code any more, and it expires.
-func (g *Gate) endCode(r *http.Request, code delivery.Running) {
+func (g *Gate) endCode(ctx context.Context, r *http.Request, code delivery.Running) {
 	if !g.checks(code) {
 		return
 	}
-	if err := g.SMS.Cancel(context.WithoutCancel(r.Context()), code.Verification); err != nil {
+	if err := g.SMS.Cancel(ctx, code.Verification); err != nil {
 		g.Failed(r, err)
 	}
 }
@@ -212,7 +249,7 @@ func (g *Gate) endCodeLater(w http.ResponseWriter, r *http.Request, code deliver
 	}
 	// Failing to flush means that the client is gone.
 	_ = http.NewResponseController(w).Flush()
-	g.endCode(r, code)
+	g.endCode(context.WithoutCancel(r.Context()), r, code)
 }
 
 // verified tells the courier that a code came back, by which it knows the messages that
