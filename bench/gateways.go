@@ -43,31 +43,40 @@ func setUp(ctx context.Context, dir string, bin binaries, o options) (_ *stage, 
 	if s.site, err = newSite(); err != nil {
 		return nil, err
 	}
-	gateways := []struct{ name, bin, global, directives, path string }{
-		{"plain", bin.plain, "", "", guardedPath},
-		{"plain, again", bin.plain, "", "", guardedPath},
-		{"unprotected", bin.stepgate, stepgateOptions, stepUp(s.site), openPath},
-		{"protected", bin.stepgate, stepgateOptions, stepUp(s.site), guardedPath},
-	}
 	// Which one starts first, and lies first in memory, is left to chance.
 	s.gateways = make([]*process, len(gateways))
 	for _, i := range rand.Perm(len(gateways)) {
 		g := gateways[i]
-		if s.gateways[i], err = startCaddy(ctx, dir, g.name, g.bin, o.procs, g.global, g.directives+"\treverse_proxy "+s.site.addr+"\n"); err != nil {
+		path := bin.plain
+		if g.rule != "" {
+			path = bin.stepgate
+		}
+		if s.gateways[i], err = startCaddy(ctx, dir, g, path, o.procs, s.site); err != nil {
 			return nil, err
 		}
 	}
-	protected := s.gateways[len(gateways)-1]
-	ours, err := passChallenge(ctx, protected)
-	if err != nil {
-		return nil, fmt.Errorf("passing a challenge: %w", err)
-	}
-	if err := check(protected, ours); err != nil {
-		return nil, err
+	cookies := make([]string, len(gateways))
+	for i, g := range gateways {
+		if !g.closed {
+			continue
+		}
+		if cookies[i], err = passChallenge(ctx, s.gateways[i]); err != nil {
+			return nil, fmt.Errorf("passing a challenge of %q: %w", g.name, err)
+		}
+		if err := check(s.gateways[i], cookies[i]); err != nil {
+			return nil, fmt.Errorf("%q: %w", g.name, err)
+		}
 	}
 	for i, g := range gateways {
-		v := &variant{name: g.name, process: s.gateways[i], target: targets[g.name]}
-		if v.load, err = newLoad(v.process.addr, requestBytes(g.path, ours), o.connections); err != nil {
+		v := &variant{name: g.name, process: s.gateways[i], target: g.target}
+		path := guardedPath
+		if !g.closed {
+			cookies[i] = cookies[guarded]
+		}
+		if g.rule != "" && !g.closed {
+			path = openPath
+		}
+		if v.load, err = newLoad(v.process.addr, requestBytes(path, cookies[i]), o.connections); err != nil {
 			return nil, err
 		}
 		s.variants = append(s.variants, v)
@@ -75,8 +84,46 @@ func setUp(ctx context.Context, dir string, bin binaries, o options) (_ *stage, 
 	return s, nil
 }
 
-// targets are the most that a variant may cost, as a ratio of CPU time.
-var targets = map[string]float64{"unprotected": 1.02, "protected": 1.04}
+// gateway is one of those that are compared.
+type gateway struct {
+	name string
+	// rule is what stands first in its step_up block; empty for plain Caddy.
+	rule string
+	// closed says that its requests meet the rule, and pass by the cookies of a passed
+	// challenge.
+	closed bool
+	// target is the most that a request through it may cost, as a ratio of CPU time; 0
+	// if there is none.
+	target float64
+}
+
+// gateways are what is compared, beginning with what the others are measured against.
+// guarded is the one whose cookies requests carry that need none.
+var gateways = []gateway{
+	{name: "plain"},
+	{name: "plain, again"},
+	{name: "unprotected", rule: oneRoute, target: 1.02},
+	{name: "protected", rule: oneRoute, closed: true, target: 1.04},
+	{name: "every route", rule: everyRoute, closed: true, target: 1.04},
+}
+
+const guarded = 3
+
+// The first rule of a site that protects one route, and of one on which every route asks
+// for a session that has passed a challenge.
+const (
+	oneRoute = `protect statement {
+			path       ` + guardedPath + `*
+			method     GET
+			max_age    1h
+			unenrolled registered_phone
+		}`
+	everyRoute = `protect session {
+			path       /*
+			max_age    1h
+			unenrolled registered_phone
+		}`
+)
 
 // close ends what was started, which may be a part of it.
 func (s *stage) close() {
@@ -93,8 +140,8 @@ func (s *stage) close() {
 	}
 }
 
-// startCaddy starts a gateway with global options and site directives of its own.
-func startCaddy(ctx context.Context, dir, name, bin string, procs int, global, directives string) (*process, error) {
+// startCaddy starts a gateway before the site.
+func startCaddy(ctx context.Context, dir string, g gateway, bin string, procs int, s *site) (*process, error) {
 	addr, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -108,14 +155,23 @@ func startCaddy(ctx context.Context, dir, name, bin string, procs int, global, d
 		return nil, fmt.Errorf("making a folder: %w", err)
 	}
 	config := filepath.Join(home, "Caddyfile")
-	text := "{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n" + global + "}\n\n" +
-		"http://" + host + ":" + port + " {\n\tbind 127.0.0.1\n" + directives + "}\n"
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(g.caddyfile(port, s.addr)), 0o600); err != nil {
 		return nil, fmt.Errorf("writing a Caddyfile: %w", err)
 	}
 	env := append(os.Environ(),
 		"GOMAXPROCS="+strconv.Itoa(procs), "HOME="+home, "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home)
-	return start(ctx, name, addr, env, bin, "run", "--config", config, "--adapter", "caddyfile")
+	return start(ctx, g.name, addr, env, bin, "run", "--config", config, "--adapter", "caddyfile")
+}
+
+// caddyfile is the configuration of a gateway that listens on a port before the site at
+// addr.
+func (g gateway) caddyfile(port, addr string) string {
+	global, directives := "", ""
+	if g.rule != "" {
+		global, directives = stepgateOptions, g.stepUp(addr)
+	}
+	return "{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n" + global + "}\n\n" +
+		"http://" + host + ":" + port + " {\n\tbind 127.0.0.1\n" + directives + "\treverse_proxy " + addr + "\n}\n"
 }
 
 const stepgateOptions = `	stepgate {
@@ -123,14 +179,16 @@ const stepgateOptions = `	stepgate {
 		brand "Example Casino"
 		sms {
 			countries ID
-			console
+			console {
+				unsafe_console "a measurement on this machine, under the host name of a site"
+			}
 		}
 	}
 `
 
-// stepUp protects the guarded path and, so that there are ten rules as on a real
-// site, nine others.
-func stepUp(s *site) string {
+// stepUp has the gateway's rule and, so that there are ten as on a real site, nine
+// others.
+func (g gateway) stepUp(addr string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `	step_up {
 		identity upstream http://%s/api/me {
@@ -140,13 +198,8 @@ func stepUp(s *site) string {
 			login   json:username
 		}
 		settings /account/security
-		protect statement {
-			path       %s*
-			method     GET
-			max_age    1h
-			unenrolled registered_phone
-		}
-`, s.addr, sessionCookie, guardedPath)
+		%s
+`, addr, sessionCookie, g.rule)
 	for _, path := range []string{
 		"/wallet/withdraw*", "/wallet/account", "/account/email", "/account/phone", "/account/password",
 		"/account/limits*", "/api/v1/withdrawals", "/api/v1/accounts*", "/api/v1/transfers*",

@@ -27,6 +27,8 @@ import (
 // hot is a gate with a player who holds a grant.
 type hot struct {
 	gate *gate.Gate
+	// source is what the gate asks whose request it is.
+	source identity.Source
 	// ours are the player's cookies of the gate, as a Cookie header has them.
 	ours string
 }
@@ -56,8 +58,17 @@ func hotRules() []policy.Rule {
 	return rules
 }
 
-// newHot passes a challenge for its player, as a script does.
+// newHot passes a challenge for its player, as a script does. The player is remembered
+// for longer than any benchmark runs.
 func newHot(tb testing.TB) *hot {
+	tb.Helper()
+	return newHotBy(tb, func(site *identity.Upstream) identity.Source {
+		return identity.Cache(site, identity.CacheOptions{TTL: 24 * time.Hour})
+	})
+}
+
+// newHotBy is newHot with an identity source before the site's.
+func newHotBy(tb testing.TB, by func(*identity.Upstream) identity.Source) *hot {
 	tb.Helper()
 	who := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -92,10 +103,9 @@ func newHot(tb testing.TB) *hot {
 		tb.Fatal(err)
 	}
 	device := new(phone)
-	h := new(hot)
+	h := &hot{source: by(source)}
 	h.gate, err = gate.New(gate.Config{
-		// The player is remembered for longer than any benchmark runs.
-		Policy: set, Identity: identity.Cache(source, identity.CacheOptions{TTL: 24 * time.Hour}), Pages: pages, SMS: carried(tb, device, nil, time.Now),
+		Policy: set, Identity: h.source, Pages: pages, SMS: carried(tb, device, nil, time.Now),
 		Settings: "/account/security",
 		Backend:  func(context.Context) (*gate.Backend, error) { return back, nil },
 	})
@@ -238,6 +248,47 @@ func BenchmarkServe(b *testing.B) {
 			for b.Loop() {
 				sent++
 				if err := n.serve(h); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if n.site.forwarded != sent {
+				b.Fatalf("%d of %d requests reached the site", n.site.forwarded, sent)
+			}
+		})
+	}
+}
+
+// BenchmarkProtected takes apart what a request costs that passes by a grant: to find out
+// whose it is, from memory or by asking a site that answers at once over the loopback,
+// and all of it, the grant included. With a rule for every route each request pays it.
+func BenchmarkProtected(b *testing.B) {
+	asked := func(site *identity.Upstream) identity.Source { return site }
+	for _, c := range []struct {
+		name string
+		hot  *hot
+	}{{"identity=remembered", newHot(b)}, {"identity=asked", newHotBy(b, asked)}} {
+		b.Run(c.name, func(b *testing.B) {
+			n := newNavigation(guardedPath, siteCookies)
+			b.ReportAllocs()
+			for b.Loop() {
+				copy(n.received, n.cookies)
+				n.request.Header["Cookie"] = n.received
+				credential, err := c.hot.source.Credential(n.request)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if id, err := c.hot.source.Identify(b.Context(), n.request, credential); err != nil || id.Subject != "17" {
+					b.Fatal(id.Subject, err)
+				}
+			}
+		})
+		b.Run(c.name+"/with_grant", func(b *testing.B) {
+			n := newNavigation(guardedPath, siteCookies+c.hot.ours)
+			sent := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				sent++
+				if err := n.serve(c.hot); err != nil {
 					b.Fatal(err)
 				}
 			}
