@@ -121,6 +121,11 @@ func durationArgument(d *caddyfile.Dispenser, example string) (caddy.Duration, e
 	if err != nil {
 		return 0, err
 	}
+	return parseDuration(d, name, value, example)
+}
+
+// parseDuration reads the value of an option that is a duration.
+func parseDuration(d *caddyfile.Dispenser, name, value, example string) (caddy.Duration, error) {
 	parsed, err := caddy.ParseDuration(value)
 	switch {
 	case err != nil:

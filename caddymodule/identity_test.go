@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/stepgate/stepgate/identity"
@@ -226,10 +228,65 @@ func TestTheUpstreamModuleRemembersAndForgets(t *testing.T) {
 	}
 }
 
+// With cache off each request is asked about, through everything that the module puts
+// before the site.
+func TestWithTheCacheOffEachRequestAsks(t *testing.T) {
+	asked := 0
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		_, _ = fmt.Fprintf(w, `{"id":"u-%d"}`, asked)
+	}))
+	defer site.Close()
+	for option, want := range map[string]int{"": 1, "cache 30s": 1, "cache off": 3} {
+		u, err := upstreamOf("identity upstream " + site.URL + " {\ncookie session\nsubject json:id\n" + option + "\n}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		// As it is loaded: Caddy keeps it as JSON.
+		text, err := json.Marshal(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded := new(UpstreamIdentity)
+		if err := json.Unmarshal(text, loaded); err != nil {
+			t.Fatal(err)
+		}
+		if err := loaded.Provision(caddy.Context{}); err != nil {
+			t.Fatal(err)
+		}
+		asked = 0
+		var last identity.Identity
+		for range 3 {
+			if last, _, err = loaded.Recall(t.Context(), new(http.Request), identity.Credential{Kind: identity.Cookie, Name: "session", Value: "1"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if asked != want || last.Subject != fmt.Sprintf("u-%d", want) {
+			t.Errorf("%q: asked %d times about three requests, the last is of %q; want %d", option, asked, last.Subject, want)
+		}
+	}
+	for option, want := range map[string]string{
+		"cache 0s": "write at least 1s, such as 30s, or off", "cache never": "such as 30s, or off", "cache": "a duration such as 30s, or off",
+	} {
+		if _, err := upstreamOf("identity upstream http://site {\ncookie session\nsubject json:id\n" + option + "\n}"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", option, err, want)
+		}
+	}
+}
+
+// upstreamOf reads the lines of an identity upstream in a Caddyfile.
+func upstreamOf(lines string) (*UpstreamIdentity, error) {
+	d := caddyfile.NewTestDispenser(lines)
+	d.Next() // identity
+	u := new(UpstreamIdentity)
+	return u, u.UnmarshalCaddyfile(d)
+}
+
 func TestAnUpstreamThatCannotWorkIsRefused(t *testing.T) {
 	for name, u := range map[string]UpstreamIdentity{
 		"no url": {Sessions: []SessionPlace{{Kind: "cookie", Name: "session"}}, Subject: "id"}, "no session": {URL: "http://site", Subject: "id"}, "no subject": {URL: "http://site", Sessions: []SessionPlace{{Kind: "bearer"}}},
 		"a negative cache": {URL: "http://site", Sessions: []SessionPlace{{Kind: "bearer"}}, Subject: "id", CacheFor: -1}, "a negative timeout": {URL: "http://site", Sessions: []SessionPlace{{Kind: "bearer"}}, Subject: "id", Timeout: -1},
+		"a cache of a time and none": {URL: "http://site", Sessions: []SessionPlace{{Kind: "bearer"}}, Subject: "id", CacheFor: 1, NoCache: true},
 		"an unknown kind of session": {URL: "http://site", Sessions: []SessionPlace{{Kind: "query", Name: "sid"}}, Subject: "id"},
 		"an unknown binding":         {URL: "http://site", Sessions: []SessionPlace{{Kind: "bearer"}}, Subject: "id", Bind: "device"},
 		"an unknown format":          {URL: "http://site", Sessions: []SessionPlace{{Kind: "bearer"}}, Subject: "id", Format: "xml"},

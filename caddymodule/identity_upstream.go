@@ -59,10 +59,15 @@ type UpstreamIdentity struct {
 	Phone string `json:"phone,omitempty"`
 	// How long one question may take. Default: 3s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
-	// How long an answer is used again. For so long a session that the site ended
-	// still counts for requests that change nothing; unsafe requests always ask
+	// How long an answer is used again. For so long a session that the site ended, or
+	// gave to another player by a login that did not go through this gateway, still
+	// counts as what it was for requests that change nothing; unsafe requests always ask
 	// anew. Default: 30s.
 	CacheFor caddy.Duration `json:"cache,omitempty"`
+	// Use no answer again: each protected request asks the site, which adds the time of
+	// that question to it. For sites that keep a session over a login, behind several
+	// gateways or with a login that goes around them.
+	NoCache bool `json:"no_cache,omitempty"`
 
 	*identity.Cached `json:"-"`
 }
@@ -109,6 +114,9 @@ func (u *UpstreamIdentity) Provision(ctx caddy.Context) error {
 	if u.CacheFor < 0 {
 		return errors.New("cache of the identity upstream is negative: write a duration such as 30s")
 	}
+	if u.CacheFor > 0 && u.NoCache {
+		return errors.New("identity upstream: cache is set, and no_cache: write one of the two")
+	}
 	config, err := u.config()
 	if err != nil {
 		return err
@@ -124,7 +132,7 @@ func (u *UpstreamIdentity) Provision(ctx caddy.Context) error {
 		ctx.Logger().Warn("step-ups are bound to the player and not to the session: they do not end when the session does")
 	}
 	u.Cached = identity.Cache(upstream, identity.CacheOptions{
-		TTL:           time.Duration(u.CacheFor),
+		TTL: time.Duration(u.CacheFor), Off: u.NoCache,
 		FlightTimeout: max(identity.DefaultFlightTimeout, config.Timeout),
 	})
 	return nil

@@ -23,7 +23,7 @@ import (
 //		email     json:<path> | html:<selector>@<attribute>
 //		phone     json:<path> | html:<selector>@<attribute>
 //		timeout   <duration>
-//		cache     <duration>
+//		cache     <duration> | off
 //	}
 //
 // cookie, header and anonymous may stand more than once. A selector with blanks is
@@ -46,7 +46,7 @@ func (u *UpstreamIdentity) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		{name: "email", parse: u.place(&u.Email, "email")},
 		{name: "phone", parse: u.place(&u.Phone, "phone")},
 		duration("timeout", "3s", &u.Timeout),
-		duration("cache", "30s", &u.CacheFor),
+		{name: "cache", parse: u.parseCache},
 	})
 	if err != nil {
 		return err
@@ -79,6 +79,16 @@ func parseSession(into *[]SessionPlace, want string) func(*caddyfile.Dispenser) 
 		*into = append(*into, s)
 		return err
 	}
+}
+
+func (u *UpstreamIdentity) parseCache(d *caddyfile.Dispenser) error {
+	const example = "30s, or off"
+	value, err := argument(d, "a duration such as "+example)
+	if u.NoCache = value == "off"; err != nil || u.NoCache {
+		return err
+	}
+	u.CacheFor, err = parseDuration(d, "cache", value, example)
+	return err
 }
 
 func (u *UpstreamIdentity) parseBind(d *caddyfile.Dispenser) error {

@@ -29,6 +29,10 @@ type CacheOptions struct {
 	// in as somebody else without getting a new session, counts as what it was,
 	// unless the cache is told to Forget it.
 	TTL time.Duration
+	// Off remembers nothing: each caller asks, and gets no answer to a question that had
+	// left before. For a site whose sessions change hands where no cache is told of it, as
+	// at another gateway.
+	Off bool
 	// MaxEntries bounds the number of answers; beyond it the oldest goes. Default:
 	// [DefaultMaxEntries].
 	MaxEntries int
@@ -53,6 +57,7 @@ type CacheOptions struct {
 type Cached struct {
 	source        Source
 	ttl           time.Duration
+	off           bool
 	maxEntries    int
 	flightTimeout time.Duration
 	now           func() time.Time
@@ -101,6 +106,7 @@ func Cache(src Source, o CacheOptions) *Cached {
 	c := &Cached{
 		source:        src,
 		ttl:           o.TTL,
+		off:           o.Off,
 		maxEntries:    o.MaxEntries,
 		flightTimeout: o.FlightTimeout,
 		now:           o.Now,
@@ -264,11 +270,15 @@ func (c *Cached) abandon(key cacheKey) {
 // While a credential is unsettled that is none: the site may have changed its mind
 // since the question left. Callers hold mu.
 func (c *Cached) joinable(key cacheKey) *flight {
-	if f := c.flights[key]; len(f) > 0 && c.unsettled[key] == 0 {
+	if f := c.flights[key]; len(f) > 0 && c.remembers(key) {
 		return f[0]
 	}
 	return nil
 }
+
+// remembers reports whether an answer may be given to another caller than the one that
+// it was asked for. Callers hold mu.
+func (c *Cached) remembers(key cacheKey) bool { return !c.off && c.unsettled[key] == 0 }
 
 // end takes a question off those under way. It reports false if it was none of them.
 // Callers hold mu.
@@ -332,7 +342,7 @@ func (c *Cached) land(f *flight, id Identity, err error) {
 	}
 	f.id, f.err = id, err
 	close(f.done)
-	if err == nil && c.unsettled[f.key] == 0 {
+	if err == nil && c.remembers(f.key) {
 		c.remember(&entry{key: f.key, id: id, memo: f.memo, expires: f.asked.Add(c.ttl)})
 	}
 }

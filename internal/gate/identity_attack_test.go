@@ -186,6 +186,52 @@ func TestAttackCacheRaceAtLogin(t *testing.T) {
 	wantStatus(t, thief.get("/statement"), http.StatusUnauthorized)
 }
 
+// Each of several gateways remembers by itself: of a login that goes through another one,
+// or around all of them, it learns when its answer is over. Until then the thief sees
+// the victim's protected pages, and can do nothing; with the cache off not even that.
+func TestAttackSessionSwapAtAnotherGateway(t *testing.T) {
+	for _, off := range []bool{false, true} {
+		w, site := newSharing(t)
+		mine, _ := w.enrolTOTP("budi")
+		w.enrolTOTP("sari")
+		other := &world{t: t, site: w.site, phone: w.phone, clock: w.clock, source: w.source}
+		other.identity = identity.Cache(site, identity.CacheOptions{Now: w.clock.now, Off: off})
+		other.attach(w.back.Store, w.back.Ring)
+		here := w.browser("shared")
+		here.stepUp(mine)
+		there := here.clone()
+		there.w = other
+		wantStatus(t, there.get("/statement"), http.StatusOK)
+
+		site.player.Store("sari")
+		wantStatus(t, here.post("/login", "user", "sari"), http.StatusOK)
+		wantStatus(t, here.get("/statement"), http.StatusUnauthorized)
+		want := http.StatusOK
+		if off {
+			want = http.StatusUnauthorized
+		}
+		if got := there.get("/statement").StatusCode; got != want {
+			t.Errorf("cache off %v: at another gateway the thief's grant for his own account answers %d to a page, want %d", off, got, want)
+		}
+		// What can do harm is asked about anew, and that is remembered.
+		wantStatus(t, there.post("/account/email", "email", "thief@example.com"), http.StatusUnauthorized)
+		wantStatus(t, there.get("/statement"), http.StatusUnauthorized)
+	}
+	t.Run("until the answer is over", func(t *testing.T) {
+		w, site := newSharing(t)
+		mine, _ := w.enrolTOTP("budi")
+		w.enrolTOTP("sari")
+		b := w.browser("shared")
+		b.stepUp(mine)
+		wantStatus(t, b.get("/statement"), http.StatusOK)
+		site.player.Store("sari") // by a login that no gateway has seen
+		w.clock.add(identity.DefaultTTL - time.Second)
+		wantStatus(t, b.get("/statement"), http.StatusOK)
+		w.clock.add(time.Second)
+		wantStatus(t, b.get("/statement"), http.StatusUnauthorized)
+	})
+}
+
 // A thief sends his own session, which has passed a challenge, beside a stolen one.
 func TestAttackTwoIdentitiesInOneRequest(t *testing.T) {
 	w, _ := newSharing(t)
