@@ -79,10 +79,17 @@ func (g *Gate) byPass(r *http.Request, o own) (*caller, error) {
 	if err != nil {
 		return nil, &unavailableError{err}
 	}
-	if standing.Epoch != p.Epoch || !p.At.After(standing.Ended(who.binding())) {
+	if !outlasts(&p, standing, who) {
 		return nil, nil
 	}
 	return who, nil
+}
+
+// outlasts reports whether a pass is from after whatever has ended its caller's session.
+// That may have been at another gateway, whose clock is another one: a pass of the same
+// second does not count.
+func outlasts(p *grant.Pass, standing account.Standing, who *caller) bool {
+	return standing.Epoch == p.Epoch && p.At.Truncate(time.Second).After(standing.Ended(who.binding()))
 }
 
 // givePass gives a caller a pass for whom the rule for new devices was satisfied. It lives
@@ -98,6 +105,9 @@ func (g *Gate) givePass(w http.ResponseWriter, r *http.Request, who *caller) err
 		return &unavailableError{err}
 	}
 	p.Epoch = standing.Epoch
+	if !outlasts(&p, standing, who) || !p.At.After(g.passes.since(who.borne)) {
+		return nil // it would not count, and every answer would set another one
+	}
 	value, err := who.backend.Grants.EncodePass(&p)
 	if err != nil {
 		return err

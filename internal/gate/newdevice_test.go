@@ -248,6 +248,45 @@ func TestInvariantI9AStolenPassOpensNothing(t *testing.T) {
 	wantStatus(t, thief.get("/lobby"), http.StatusUnauthorized)
 }
 
+// A site whose pages write all the time would else be asked, and the store with it, by
+// every request that comes in the second of a write; and each answer would set a cookie
+// that is good for nothing.
+func TestAPassIsGivenRightAfterAWriteAndOnlyOneThatCounts(t *testing.T) {
+	passes := func(res *http.Response) (n int) {
+		for _, c := range res.Cookies() {
+			if strings.Contains(c.Name, "pass") {
+				n++
+			}
+		}
+		return n
+	}
+	d := newDevices(t)
+	secret, _ := d.enrolTOTP("sari")
+	b := d.known("sari", secret, "1")
+	for _, later := range []time.Duration{0, time.Millisecond} {
+		d.clock.add(300 * time.Millisecond)
+		wantStatus(t, b.post("/play", "bet", "1"), http.StatusOK)
+		d.clock.add(later)
+		given := 0
+		for range 3 {
+			given += passes(b.get("/lobby"))
+		}
+		if want := int(later / time.Millisecond); given != want {
+			t.Errorf("%v after a write: three answers set %d passes, want %d", later, given, want)
+		}
+	}
+	for name := range b.jar {
+		if strings.Contains(name, "device") || strings.Contains(name, "grant") {
+			delete(b.jar, name)
+		}
+	}
+	asked := d.counted.asked.Load()
+	wantStatus(t, b.get("/lobby"), http.StatusOK)
+	if n := d.counted.asked.Load() - asked; n != 0 {
+		t.Errorf("the site was asked %d times beside a pass", n)
+	}
+}
+
 // Budi, who knows sari's password, is known on his device, and logs in as sari over the
 // same session: he meets the challenge with the very next request, whatever he kept.
 func TestAttackSessionSwapUnderAPass(t *testing.T) {

@@ -19,7 +19,8 @@ type Pass struct {
 	// Borne is the keyed hash of every credential that the request bore, not only of the
 	// one that Binding stands for: with another one beside it, it is another session.
 	Borne Hash
-	// At is when the site was asked. It is kept to the second, and rounded down.
+	// At is when the site was asked. It is kept to the nanosecond: a question that was put
+	// right after a request that writes has to be told from one before it.
 	At time.Time
 }
 
@@ -45,7 +46,7 @@ func (c *Codec) DecodePass(value string, p *Pass) error {
 func (p *Pass) append(b []byte) []byte {
 	b = p.Bound.append(b)
 	b = append(b, p.Borne[:]...)
-	return binary.BigEndian.AppendUint64(b, uint64(p.At.Unix()))
+	return binary.BigEndian.AppendUint64(b, uint64(p.At.UnixNano()))
 }
 
 func (p *Pass) read(b []byte) error {
@@ -54,6 +55,6 @@ func (p *Pass) read(b []byte) error {
 	}
 	p.Bound.read(b)
 	copy(p.Borne[:], b[headLength:])
-	p.At = time.Unix(int64(binary.BigEndian.Uint64(b[headLength+16:])), 0)
+	p.At = time.Unix(0, int64(binary.BigEndian.Uint64(b[headLength+16:])))
 	return nil
 }

@@ -38,6 +38,7 @@ func TestInvariantI9APassHoldsOnlyForWhatItWasGivenFor(t *testing.T) {
 		"another site":                    {"session 1", "www.casino.example", 0, -time.Hour, false},
 		"unsettled just before":           {"session 1", "casino.example", 0, -1, true},
 		"unsettled in the same instant":   {"session 1", "casino.example", 0, 0, false},
+		"unsettled in the same second":    {"session 1", "casino.example", time.Second, time.Nanosecond, false},
 		"unsettled since":                 {"session 1", "casino.example", time.Second, time.Second / 2, false},
 		"from a clock a minute ahead":     {"session 1", "casino.example", -time.Minute, -time.Hour, true},
 		"from a clock more than that off": {"session 1", "casino.example", -time.Minute - 1, -time.Hour, false},
