@@ -286,7 +286,7 @@ func (m *memory[T]) remember(value string, content T) {
 //
 //	version 1 | subject 16 | binding 16 | audience 16 | epoch 8 | borne 16 | at 8
 //
-// Integers are big-endian, times are Unix seconds. There is one encoding of each
+// Integers are big-endian, times are Unix seconds, that of a pass nanoseconds. There is one encoding of each
 // and no other is accepted; the cookie's name tells them apart, which is signed too.
 type serializer struct{}
 
