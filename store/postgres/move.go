@@ -71,15 +71,23 @@ func (s *Store) Alone(ctx context.Context) error {
 	}
 	return s.call(ctx, "looking for other sessions", func(ctx context.Context) error {
 		return s.do(ctx, harmless, func(ctx context.Context, c *pgxpool.Conn) error {
-			var others int
 			own := c.Conn().Config().RuntimeParams["application_name"]
-			err := c.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity
-				WHERE datname = current_database() AND starts_with(application_name, $1)
-				AND application_name NOT IN ($2, $3)`, application, own, own+listenerSuffix).Scan(&others)
-			if err == nil && others > 0 {
-				err = fmt.Errorf("%w (%d sessions on this database are Stepgate's)", store.ErrInUse, others)
+			// The server lists a session for a moment after its client has closed it.
+			for tries := 20; ; tries-- {
+				var others int
+				err := c.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity
+					WHERE datname = current_database() AND starts_with(application_name, $1)
+					AND application_name NOT IN ($2, $3)`, application, own, own+listenerSuffix).Scan(&others)
+				switch {
+				case err != nil || others == 0:
+					return err
+				case tries == 0:
+					return fmt.Errorf("%w (%d sessions on this database are Stepgate's)", store.ErrInUse, others)
+				}
+				if _, err := c.Exec(ctx, "SELECT pg_sleep(0.05)"); err != nil {
+					return err
+				}
 			}
-			return err
 		})
 	})
 }
