@@ -14,6 +14,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/alias"
 	"github.com/stepgate/stepgate/internal/factor"
 	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/policy"
@@ -21,7 +22,7 @@ import (
 	"github.com/stepgate/stepgate/store/bolt"
 )
 
-// player is one of examples/casino who has a second factor from the start.
+// player is one of examples/casino, as the site knows them.
 type player struct {
 	login, subject string
 	phone          sms.Number
@@ -29,7 +30,9 @@ type player struct {
 
 var (
 	budi = player{login: "budi", subject: "u-1001", phone: "+6281234567890"}
-	sari = player{login: "sari", subject: "u-1002"}
+	sari = player{login: "sari", subject: "u-1002", phone: "+6281298765432"}
+	agus = player{login: "agus", subject: "u-1003", phone: "+628111222333"}
+	dewi = player{login: "dewi", subject: "u-1004"}
 )
 
 // Where the gateway's state lies in the demo's folder.
@@ -38,8 +41,9 @@ func storagePath(folder string) string { return filepath.Join(folder, "storage")
 
 // enrolPlayers gives budi and sari their second factors, through the same code as
 // the settings page, before the gateway opens the store. Who has had one already
-// is left alone, whatever became of it. It returns the secret of sari's
-// authenticator, nil if she has none any more.
+// is left alone, whatever became of it. It also tells the gateway whose names are
+// whose, as it would learn from their sessions, for a password reset. It returns the
+// secret of sari's authenticator, nil if she has none any more.
 func enrolPlayers(ctx context.Context, folder string, now func() time.Time) (secret []byte, err error) {
 	ring, err := openRing(ctx, folder, now())
 	if err != nil {
@@ -60,6 +64,13 @@ func enrolPlayers(ctx context.Context, folder string, now func() time.Time) (sec
 	}
 	if err := enrol(ctx, book, sari, bindAuthenticator); err != nil {
 		return nil, err
+	}
+	names := alias.NewBook(s, ring, rand.Reader, now)
+	for _, p := range []player{budi, sari, agus, dewi} {
+		n := alias.Names{Login: p.login, Email: p.login + "@example.com", Phone: p.phone.E164()}
+		if err := names.Learn(ctx, p.subject, n); err != nil {
+			return nil, err
+		}
 	}
 	a, err := book.Get(ctx, book.ID(sari.subject))
 	if err != nil {
