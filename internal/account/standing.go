@@ -21,8 +21,14 @@ type Standing struct {
 }
 
 // Ended returns when the session of a binding was last ended; the zero time if it was not.
-// A grant that it was given until then is worthless.
-func (s Standing) Ended(binding string) time.Time { return s.ended[binding] }
+// A grant that it was given until then is worthless. The binding is asked for only where
+// some session was ended: every request with a grant comes here.
+func (s Standing) Ended(binding func() string) time.Time {
+	if len(s.ended) == 0 {
+		return time.Time{}
+	}
+	return s.ended[binding()]
+}
 
 const (
 	// maxEnded is of how many sessions of an account it is known that they have ended; one

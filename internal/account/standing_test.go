@@ -240,7 +240,7 @@ func TestEndingASessionEndsItsGrantsAndChallenges(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return s.Ended(binding)
+		return s.Ended(func() string { return binding })
 	}
 	if at := ended(w.node2, "session"); !at.IsZero() {
 		t.Fatalf("ended at %v before the logout", at)

@@ -38,7 +38,7 @@ func onlyNewDevice(rules []*policy.Rule) bool {
 // silence takes the rule for new devices off those that are unmet, where the account
 // trusts the caller's device.
 func (g *Gate) silence(ctx context.Context, who *caller, unmet []*policy.Rule) ([]*policy.Rule, error) {
-	if who.device() == "" || !slices.ContainsFunc(unmet, isNewDevice) {
+	if !slices.ContainsFunc(unmet, isNewDevice) || who.device() == "" {
 		return unmet, nil
 	}
 	a, err := who.backend.Accounts.Get(ctx, who.id)
@@ -89,7 +89,7 @@ func (g *Gate) byPass(r *http.Request, o own) (*caller, error) {
 // That may have been at another gateway, whose clock is another one: a pass of the same
 // second does not count.
 func outlasts(p *grant.Pass, standing account.Standing, who *caller) bool {
-	return standing.Epoch == p.Epoch && p.At.Truncate(time.Second).After(standing.Ended(who.binding()))
+	return standing.Epoch == p.Epoch && p.At.Truncate(time.Second).After(standing.Ended(who.binding))
 }
 
 // givePass gives a caller a pass for whom the rule for new devices was satisfied. It lives

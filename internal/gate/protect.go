@@ -353,7 +353,7 @@ func (g *Gate) unmet(ctx context.Context, who *caller, rules []*policy.Rule) ([]
 		return rules, nil
 	}
 	var unmet []*policy.Rule
-	now, ended := g.Now(), standing.Ended(who.binding())
+	now, ended := g.Now(), standing.Ended(who.binding)
 	for _, rule := range rules {
 		if rule.SingleUse || !gr.Opens(g.groups[rule.Name], rule.Factors, rule.MaxAge, now, ended) {
 			unmet = append(unmet, rule)
