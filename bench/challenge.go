@@ -44,6 +44,14 @@ func passChallenge(ctx context.Context, p *process) (string, error) {
 	if len(ours.cookies) == 0 {
 		return "", errors.New("the right code gives no cookie")
 	}
+	// The first request after it may get a session pass.
+	first, err := ours.ask(ctx, p, "GET", guardedPath, "")
+	if err != nil {
+		return "", err
+	}
+	if first.status != http.StatusOK {
+		return "", fmt.Errorf("the guarded path answers %d after the code, want 200", first.status)
+	}
 	return ours.header(), nil
 }
 
@@ -100,6 +108,9 @@ func (j *jar) ask(ctx context.Context, p *process, method, path, body string) (r
 		return reply{}, err
 	}
 	answer := reply{status: res.StatusCode}
+	if !strings.Contains(res.Header.Get("Content-Type"), "json") {
+		return answer, nil // a page of the site
+	}
 	if err := json.Unmarshal(text, &answer); err != nil {
 		return reply{}, fmt.Errorf("reading the answer %d: %w", res.StatusCode, err)
 	}

@@ -118,8 +118,7 @@ const (
 			max_age    1h
 			unenrolled registered_phone
 		}`
-	everyRoute = `protect session {
-			path       /*
+	everyRoute = `new_device {
 			max_age    1h
 			unenrolled registered_phone
 		}`

@@ -7,8 +7,8 @@
 //
 // One site, which answers 1 KiB, stands behind five gateways: two of plain Caddy, and
 // three of Stepgate with ten rules. The same bytes are sent to all, the player's cookies
-// and a grant included, except for a path of the same length, and for the last one a
-// grant of its own:
+// and a grant included, except for a path of the same length, and for the last one
+// cookies of its own:
 //
 //   - plain: through plain Caddy;
 //   - plain, again: through another process of plain Caddy. Its distance from 1 is
@@ -16,8 +16,8 @@
 //   - unprotected: through Stepgate, to a path of no rule;
 //   - protected: through Stepgate, to a path of a rule that the grant opens. The
 //     grant was got by passing a challenge;
-//   - every route: through Stepgate with a rule that every request to the site meets,
-//     and a grant that opens it.
+//   - every route: through Stepgate with new_device, whose rule every request to the
+//     site meets, and the session pass of a player who has passed its challenge.
 //
 // # How
 //

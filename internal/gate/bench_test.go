@@ -39,11 +39,21 @@ const (
 	guardedPath = "/account/statement"
 )
 
-func hotRules() []policy.Rule {
-	rules := []policy.Rule{{
+// statement protects the guarded path, and everyRoute all of them.
+var (
+	statement = policy.Rule{
 		Name: "statement", Paths: []string{guardedPath + "*"}, Methods: []string{"GET"}, MaxAge: 24 * time.Hour,
 		Unenrolled: policy.UnenrolledRegisteredPhone,
-	}}
+	}
+	everyRoute = policy.Rule{
+		Kind: policy.NewDevice, Name: "new_device", Paths: []string{"/*"}, MaxAge: 24 * time.Hour,
+		Unenrolled: policy.UnenrolledRegisteredPhone,
+	}
+)
+
+// hotRules are ten, with the first.
+func hotRules(first policy.Rule) []policy.Rule {
+	rules := []policy.Rule{first}
 	rules = append(rules, policy.Rule{
 		Name: "rpc", Paths: []string{"/rpc"}, Methods: []string{"POST"},
 		Conditions: []policy.Condition{{Place: policy.InJSON, Name: "method", Values: []string{"withdraw"}}},
@@ -62,13 +72,12 @@ func hotRules() []policy.Rule {
 // for longer than any benchmark runs.
 func newHot(tb testing.TB) *hot {
 	tb.Helper()
-	return newHotBy(tb, func(site *identity.Upstream) identity.Source {
-		return identity.Cache(site, identity.CacheOptions{TTL: 24 * time.Hour})
-	})
+	return newHotBy(tb, statement, identity.CacheOptions{TTL: 24 * time.Hour})
 }
 
-// newHotBy is newHot with an identity source before the site's.
-func newHotBy(tb testing.TB, by func(*identity.Upstream) identity.Source) *hot {
+// newHotBy is newHot with another first rule, and with other options of what is
+// remembered.
+func newHotBy(tb testing.TB, first policy.Rule, remember identity.CacheOptions) *hot {
 	tb.Helper()
 	who := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -94,7 +103,7 @@ func newHotBy(tb testing.TB, by func(*identity.Upstream) identity.Source) *hot {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	set, err := policy.Compile(hotRules())
+	set, err := policy.Compile(hotRules(first))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -103,11 +112,11 @@ func newHotBy(tb testing.TB, by func(*identity.Upstream) identity.Source) *hot {
 		tb.Fatal(err)
 	}
 	device := new(phone)
-	h := &hot{source: by(source)}
+	h := &hot{source: identity.Cache(source, remember)}
 	h.gate, err = gate.New(gate.Config{
 		Policy: set, Identity: h.source, Pages: pages, SMS: carried(tb, device, nil, time.Now),
-		Settings: "/account/security",
-		Backend:  func(context.Context) (*gate.Backend, error) { return back, nil },
+		Settings: "/account/security", SessionPass: 24 * time.Hour,
+		Backend: func(context.Context) (*gate.Backend, error) { return back, nil },
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -134,6 +143,8 @@ func (h *hot) pass(tb testing.TB, device *phone) {
 		tb.Fatalf("the right code is answered %d", passed.StatusCode)
 	}
 	h.keep(passed)
+	// The first request after it may get a session pass.
+	h.keep(h.script(tb, "GET", guardedPath, ""))
 }
 
 func (h *hot) keep(res *http.Response) {
@@ -234,6 +245,30 @@ func TestAnUnprotectedRequestCostsNoAllocation(t *testing.T) {
 	}
 }
 
+// What passes by a grant or a session pass is every request of some sites. More than this
+// is something that nobody asked for, as a hash or a text that is not needed.
+func TestAProtectedRequestCostsFewAllocations(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		rule policy.Rule
+		most float64
+	}{{"a grant", statement, 2}, {"a session pass", everyRoute, 4}} {
+		h := newHotBy(t, c.rule, identity.CacheOptions{TTL: 24 * time.Hour})
+		n := newNavigation(guardedPath, siteCookies+h.ours)
+		allocs := testing.AllocsPerRun(100, func() {
+			if err := n.serve(h); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if raceDetector {
+			c.most *= 2
+		}
+		if allocs > c.most || n.site.forwarded != 101 {
+			t.Errorf("a request with %s allocates %v times, want %v; %d of 101 reached the site", c.name, allocs, c.most, n.site.forwarded)
+		}
+	}
+}
+
 func BenchmarkServe(b *testing.B) {
 	h := newHot(b)
 	for _, c := range []struct{ name, target, cookies string }{
@@ -258,15 +293,17 @@ func BenchmarkServe(b *testing.B) {
 	}
 }
 
-// BenchmarkProtected takes apart what a request costs that passes by a grant: to find out
-// whose it is, from memory or by asking a site that answers at once over the loopback,
-// and all of it, the grant included. With a rule for every route each request pays it.
+// BenchmarkProtected takes apart what a request costs that meets a rule and passes: to
+// find out whose it is, from memory or, with the cache off, by asking a site that answers
+// at once over the loopback; all of it, with a grant; and with a session pass, which every
+// request of a known player has on a site with a rule for new devices.
 func BenchmarkProtected(b *testing.B) {
-	asked := func(site *identity.Upstream) identity.Source { return site }
+	remembered, asked := newHot(b), newHotBy(b, statement, identity.CacheOptions{Off: true})
+	known := newHotBy(b, everyRoute, identity.CacheOptions{TTL: 24 * time.Hour})
 	for _, c := range []struct {
 		name string
 		hot  *hot
-	}{{"identity=remembered", newHot(b)}, {"identity=asked", newHotBy(b, asked)}} {
+	}{{"identity=remembered", remembered}, {"identity=asked", asked}} {
 		b.Run(c.name, func(b *testing.B) {
 			n := newNavigation(guardedPath, siteCookies)
 			b.ReportAllocs()
@@ -282,7 +319,12 @@ func BenchmarkProtected(b *testing.B) {
 				}
 			}
 		})
-		b.Run(c.name+"/with_grant", func(b *testing.B) {
+	}
+	for _, c := range []struct {
+		name string
+		hot  *hot
+	}{{"grant/identity=remembered", remembered}, {"grant/identity=asked", asked}, {"session_pass", known}} {
+		b.Run(c.name, func(b *testing.B) {
 			n := newNavigation(guardedPath, siteCookies+c.hot.ours)
 			sent := 0
 			b.ReportAllocs()
@@ -292,8 +334,8 @@ func BenchmarkProtected(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			if n.site.forwarded != sent {
-				b.Fatalf("%d of %d requests reached the site", n.site.forwarded, sent)
+			if n.site.forwarded != sent || len(n.answer.header["Set-Cookie"]) > 0 {
+				b.Fatalf("%d of %d requests reached the site, %d got a cookie", n.site.forwarded, sent, len(n.answer.header["Set-Cookie"]))
 			}
 		})
 	}

@@ -84,7 +84,7 @@ func newArena(b *testing.B, s store.Store) *arena {
 	if err != nil {
 		b.Fatal(err)
 	}
-	set, err := policy.Compile(hotRules())
+	set, err := policy.Compile(hotRules(statement))
 	if err != nil {
 		b.Fatal(err)
 	}
