@@ -102,12 +102,26 @@ func claimedMethods(req *Request) []string {
 			methods = appendMethods(methods, value)
 		}
 	}
-	for name, value := range queryPairs(req.RawQuery) {
-		if claimsMethod(name) {
-			methods = appendMethods(methods, value)
+	for query := range req.queries() {
+		for name, value := range queryPairs(query) {
+			if claimsMethod(name) {
+				methods = appendMethods(methods, value)
+			}
 		}
 	}
 	return methods
+}
+
+// MayWrite reports whether some site may take a request for one that changes something:
+// by its method (RFC 9110 section 9.2.1), or by one that its header or its query claims.
+// body says that it may have a body, which is not read and may claim one as well.
+func (req *Request) MayWrite(body bool) bool {
+	return !onlyReads(req.Method) || body && mayCarryFields(req) ||
+		slices.ContainsFunc(claimedMethods(req), func(method string) bool { return !onlyReads(method) })
+}
+
+func onlyReads(method string) bool {
+	return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE"
 }
 
 // appendMethods appends the methods in a claim, in capitals. Some readers take a

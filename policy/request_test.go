@@ -17,6 +17,33 @@ func methodSet(tb testing.TB) *Set {
 	)
 }
 
+// What only reads may be asked about once for many requests, and followed from another
+// site; what some site takes for something else may not (R41).
+func TestARequestThatClaimsAMethodMayWrite(t *testing.T) {
+	form := map[string][]string{"Content-Type": {"application/x-www-form-urlencoded"}}
+	for _, c := range []struct {
+		method, query string
+		header        map[string][]string
+		body, want    bool
+	}{
+		{method: "GET"}, {method: "HEAD"}, {method: "OPTIONS"}, {method: "TRACE"}, {method: "POST", want: true}, {method: "get", want: true}, {method: "CONNECT", want: true},
+		{method: "GET", query: "a=b&method=POST"}, {method: "GET", query: "_method=get"}, {method: "GET", query: "_method=POST", want: true}, {method: "GET", query: "a;_METHOD=x", want: true},
+		{method: "GET", query: "_method", want: true}, {method: "HEAD", query: "x-http-method-override=delete", want: true},
+		{method: "GET", header: map[string][]string{"X-Http-Method": {"PUT"}}, want: true}, {method: "GET", header: map[string][]string{"X-Http-Method": {"HEAD"}}},
+		{method: "GET", header: map[string][]string{"X-Original-Url": {"/a?_method=POST"}}, want: true},
+		{method: "GET", header: form}, {method: "GET", header: form, body: true, want: true}, {method: "GET", body: true},
+	} {
+		req := &Request{Method: c.method, RawQuery: c.query, Header: c.header}
+		if got := req.MayWrite(c.body); got != c.want {
+			t.Errorf("%s ?%s %v, body %v: MayWrite = %v, want %v", c.method, c.query, c.header, c.body, got, c.want)
+		}
+	}
+	plain := &Request{Method: "GET", RawQuery: "page=2&sort=name", Header: map[string][]string{"Accept": {"text/html"}}}
+	if n := testing.AllocsPerRun(100, func() { plain.MayWrite(false) }); n != 0 {
+		t.Errorf("an ordinary request allocates %v times, want none", n)
+	}
+}
+
 func TestInvariantI1EveryMethodARequestMayBeReadAsCounts(t *testing.T) {
 	set := methodSet(t)
 	form := map[string][]string{"Content-Type": {"application/x-www-form-urlencoded"}}

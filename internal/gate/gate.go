@@ -343,6 +343,25 @@ func (g *Gate) observe(r *http.Request, e audit.Event) {
 	g.Observe(r, e)
 }
 
+// mayWrite reports whether the site may take a request for one that changes something,
+// whatever its request line says: some take a GET for the method that its query names.
+func mayWrite(r *http.Request) bool {
+	request := policy.Request{Method: r.Method, RawQuery: r.URL.RawQuery, Header: r.Header}
+	return request.MayWrite(r.ContentLength != 0)
+}
+
+// crossSite reports whether another site made the player's browser send a request that
+// may change something.
+func (g *Gate) crossSite(r *http.Request) bool {
+	if isSafe(r.Method) && mayWrite(r) {
+		// Else a link would do what a form must not.
+		r = r.WithContext(r.Context())
+		r.Method = http.MethodPost
+	}
+	return g.origin.Check(r) != nil
+}
+
+// isSafe reports whether a method is one of those that only read (RFC 9110 section 9.2.1).
 func isSafe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions || method == http.MethodTrace
 }

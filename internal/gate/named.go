@@ -80,7 +80,7 @@ func (g *Gate) protectNamed(w http.ResponseWriter, r *http.Request, o own, rt ro
 		o = rel.own
 		o.release = rel
 	}
-	if err := g.origin.Check(r); err != nil {
+	if g.crossSite(r) {
 		return g.refuseCrossSite(w, r, o, rt.rules)
 	}
 	if _, err := g.arrived(r); err != nil {
@@ -290,7 +290,7 @@ func (g *Gate) learn(ctx context.Context, b *Backend, id identity.Identity) {
 
 // wouldMeetNamed is wouldMeet for rules about the account that a request names.
 func (g *Gate) wouldMeetNamed(r *http.Request, rules []*policy.Rule) audit.Name {
-	if g.origin.Check(r) != nil {
+	if g.crossSite(r) {
 		return audit.RequestCrossSite
 	}
 	request, err := g.capture(r)

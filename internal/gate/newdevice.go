@@ -96,7 +96,7 @@ func outlasts(p *grant.Pass, standing account.Standing, who *caller) bool {
 // from when the site was asked, which may be a while ago. Who bears several credentials
 // gets none: each may have been asked about at another time.
 func (g *Gate) givePass(w http.ResponseWriter, r *http.Request, who *caller) error {
-	if g.passes == nil || who.asked.IsZero() || who.borne.Several() || !isSafe(r.Method) {
+	if g.passes == nil || who.asked.IsZero() || who.borne.Several() || mayWrite(r) {
 		return nil
 	}
 	p := grant.Pass{Bound: who.bound, Borne: borneHash(who.backend.Ring, who.borne), At: who.asked}

@@ -164,7 +164,7 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt route) 
 	onlyDevice := onlyNewDevice(rt.rules)
 	// A form that another site made the player's browser send opens no challenge
 	// and uses no grant (R41).
-	crossSite := g.origin.Check(r) != nil
+	crossSite := g.crossSite(r)
 	switch {
 	case onlyDevice && g.isVisitor(r):
 		return g.forwardOpen(w, r, rt.next)
@@ -260,7 +260,7 @@ func (g *Gate) identify(r *http.Request, o own) (*caller, error) {
 	}
 	// The site may have changed its mind about this session an instant ago (a login
 	// over the same session id). What can do harm is asked anew.
-	if !isSafe(r.Method) {
+	if mayWrite(r) {
 		g.sessions.ask(who.borne)
 	}
 	var memo *identity.Memo

@@ -43,7 +43,7 @@ func (g *Gate) wouldMeet(r *http.Request, o own, rules []*policy.Rule) (event au
 	if named := slices.DeleteFunc(slices.Clone(rules), func(rule *policy.Rule) bool { return len(rule.NamedBy) == 0 }); len(named) > 0 {
 		return g.wouldMeetNamed(r, named), ""
 	}
-	if g.origin.Check(r) != nil && !onlyNewDevice(rules) {
+	if g.crossSite(r) && !onlyNewDevice(rules) {
 		return audit.RequestCrossSite, ""
 	}
 	who, err := g.identify(r, o)

@@ -40,7 +40,7 @@ func (s *sessions) forward(w http.ResponseWriter, r *http.Request, next Next, c 
 	switch {
 	case s == nil:
 		return next.Forward(w, r)
-	case isSafe(r.Method):
+	case !mayWrite(r):
 		ours := len(w.Header()["Set-Cookie"])
 		err := next.Forward(w, r)
 		if len(w.Header()["Set-Cookie"]) > ours {
