@@ -28,8 +28,8 @@ const (
 	maxBy = 64
 )
 
-// AdminPlayers is the endpoint of Caddy's admin API through which support helps
-// players. The admin API asks nobody who they are: whoever reaches it can remove
+// AdminPlayers are the endpoints of Caddy's admin API through which support helps
+// players, and the operator says under which names they are known. The admin API asks nobody who they are: whoever reaches it can remove
 // every player's factors. Keep it on a unix socket or on loopback.
 type AdminPlayers struct{}
 
@@ -45,9 +45,12 @@ func (AdminPlayers) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "admin.api.stepgate", New: func() caddy.Module { return new(AdminPlayers) }}
 }
 
-// Routes returns the endpoint's route.
+// Routes returns the endpoints' routes.
 func (AdminPlayers) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{{Pattern: playersPath, Handler: caddy.AdminHandlerFunc(servePlayers)}}
+	return []caddy.AdminRoute{
+		{Pattern: playersPath, Handler: caddy.AdminHandlerFunc(servePlayers)},
+		{Pattern: aliasesPath, Handler: caddy.AdminHandlerFunc(serveAliases)},
+	}
 }
 
 func servePlayers(w http.ResponseWriter, r *http.Request) error {

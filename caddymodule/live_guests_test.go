@@ -56,6 +56,18 @@ func code(t *testing.T, number string) string {
 	return m.(sms.Message).Code
 }
 
+// awaitCode is code where the SMS goes out beside the answer.
+func awaitCode(t *testing.T, number string) string {
+	t.Helper()
+	for range 1000 {
+		if _, ok := inbox.Load(number); ok {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return code(t, number)
+}
+
 var errTestDown = errors.New("down for the test")
 
 // storeDown makes every frailStore fail.

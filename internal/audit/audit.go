@@ -73,6 +73,7 @@ const (
 	DeviceForgotten      Name = "device.forgotten"
 	AccountSwitchedOff   Name = "account.switched_off"
 	SessionEnded         Name = "account.session_ended" // its grants ended, by a logout or another login in it
+	AliasesImported      Name = "aliases.imported"      // the operator has said under which names players are known
 	AccountGrantsRevoked Name = "account.grants_revoked"
 )
 

@@ -185,15 +185,7 @@ func (g *Gate) named(r *http.Request, o own, name string) (*caller, alias.Player
 
 // query is a name that somebody has typed.
 func (g *Gate) query(name string) alias.Query {
-	return alias.Query{Text: name, Phone: g.phoneText(name)}
-}
-
-// phoneText returns a phone number in E.164; empty if the text is none.
-func (g *Gate) phoneText(text string) string {
-	if number, err := g.Numbering.Parse(text); err == nil {
-		return number.E164()
-	}
-	return ""
+	return alias.Query{Text: name, Phone: phoneText(g.Numbering, name)}
 }
 
 // nobodyOf returns the account that stands for a name which nobody has.
@@ -282,7 +274,7 @@ func (g *Gate) refuseNamed(w http.ResponseWriter, r *http.Request, o own, rules 
 
 // learn notes under which names a player is known to the site.
 func (g *Gate) learn(ctx context.Context, b *Backend, id identity.Identity) {
-	if err := b.Aliases.Learn(ctx, id.Subject, alias.Names{Login: id.Login, Email: id.Email, Phone: g.phoneText(id.Phone)}); err != nil {
+	if err := b.Aliases.Learn(ctx, id.Subject, alias.Names{Login: id.Login, Email: id.Email, Phone: phoneText(g.Numbering, id.Phone)}); err != nil {
 		// Nothing but the next password reset depends on it.
 		g.Failed(nil, err)
 	}
