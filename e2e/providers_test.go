@@ -162,16 +162,16 @@ func openShop(t *testing.T) *shop {
 		"VONAGE_SECRET="+shopSecret, "VONAGE_SIGNATURE="+shopSignature, "BACKUP_TOKEN="+shopToken)
 	s.launch(cmd, func(string) {})
 	t.Cleanup(func() { s.stop(); s.checkLogs() })
-	s.await()
+	s.awaitServing()
 	return s
 }
 
-// await waits until the gateway serves.
-func (s *shop) await() {
-	s.t.Helper()
+// awaitServing waits until the gateway serves.
+func (d *demo) awaitServing() {
+	d.t.Helper()
 	over := time.After(60 * time.Second)
 	for tick := time.Tick(20 * time.Millisecond); ; {
-		if res, err := http.Get(s.url + "/login"); err == nil {
+		if res, err := http.Get(d.url + "/login"); err == nil {
 			_ = res.Body.Close()
 			if res.StatusCode == http.StatusOK {
 				return
@@ -179,10 +179,10 @@ func (s *shop) await() {
 		}
 		select {
 		case <-tick:
-		case <-s.done:
-			s.t.Fatalf("the gateway ended before it served:\n%s", s.output())
+		case <-d.done:
+			d.t.Fatalf("the gateway ended before it served:\n%s", d.output())
 		case <-over:
-			s.t.Fatalf("the gateway does not serve:\n%s", s.output())
+			d.t.Fatalf("the gateway does not serve:\n%s", d.output())
 		}
 	}
 }

@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/stepgate/stepgate/policy"
@@ -31,6 +32,8 @@ type Report struct {
 	Readings []Reading `json:"readings"`
 
 	requirement policy.Requirement
+	// onlyDevice tells that nothing but a rule for new devices holds the request back.
+	onlyDevice bool
 }
 
 // Verdict is what one rule says.
@@ -77,7 +80,9 @@ func Explain(s *Site, r *Request) (*Report, error) {
 	for _, reading := range e.Readings {
 		out.Readings = append(out.Readings, Reading(reading))
 	}
-	out.requirement = policy.Require(enforced(e.Rules))
+	rules := enforced(e.Rules)
+	out.requirement = policy.Require(rules)
+	out.onlyDevice = !slices.ContainsFunc(rules, func(r *policy.Rule) bool { return r.Kind != policy.NewDevice })
 	return out, nil
 }
 
@@ -209,7 +214,11 @@ func (r *Report) meets() string {
 	for _, hold := range need.Holds {
 		text += fmt.Sprintf("; refused for %v after %s", hold.For, causes(hold.After))
 	}
-	return text + fmt.Sprintf("; nobody logged in: %s; no factor yet: %s", need.Anonymous, need.Unenrolled)
+	anonymous := string(need.Anonymous)
+	if r.onlyDevice {
+		anonymous = "it goes on"
+	}
+	return text + fmt.Sprintf("; nobody logged in: %s; no factor yet: %s", anonymous, need.Unenrolled)
 }
 
 func causes(after []policy.Cause) string {
