@@ -55,6 +55,12 @@ type gateway struct {
 // start runs the gateway with the Caddyfile of an example in front of its site.
 func start(t *testing.T, example, site string) *gateway {
 	t.Helper()
+	return startWith(t, filepath.Join("../../examples", example, "Caddyfile"), site)
+}
+
+// startWith is start with the Caddyfile at a path.
+func startWith(t *testing.T, caddyfile, site string) *gateway {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("builds and runs the gateway")
 	}
@@ -68,7 +74,7 @@ func start(t *testing.T, example, site string) *gateway {
 		t.Fatal(err)
 	}
 	g := &gateway{t: t, url: "http://localhost:" + port, more: make(chan struct{}, 1)}
-	cmd := exec.Command(binary, "run", "--config", filepath.Join("../../examples", example, "Caddyfile"))
+	cmd := exec.Command(binary, "run", "--config", caddyfile, "--adapter", "caddyfile")
 	cmd.Env = append(os.Environ(), "HOME="+state, "XDG_CONFIG_HOME=", "XDG_DATA_HOME=", "PORT="+port, "SITE="+site)
 	cmd.Stdout, cmd.Stderr = g, g
 	runs(t, cmd, address, g.output)

@@ -21,6 +21,29 @@ type phpSite string
 // startPHP runs the site in PHP and a gateway in front of it.
 func startPHP(t *testing.T) (*gateway, phpSite) {
 	t.Helper()
+	address, site := runPHP(t)
+	return start(t, "phpsite", address), site
+}
+
+// startPHPWith is startPHP with more lines in the gateway's step_up block.
+func startPHPWith(t *testing.T, lines string) (*gateway, phpSite) {
+	t.Helper()
+	text, err := os.ReadFile("../../examples/phpsite/Caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "Caddyfile")
+	const before = "\t\tprofile php\n"
+	if err := os.WriteFile(file, []byte(strings.Replace(string(text), before, before+lines, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	address, site := runPHP(t)
+	return startWith(t, file, address), site
+}
+
+// runPHP runs the site in PHP and returns where.
+func runPHP(t *testing.T) (string, phpSite) {
+	t.Helper()
 	php, err := exec.LookPath("php")
 	switch {
 	case err == nil:
@@ -35,7 +58,7 @@ func startPHP(t *testing.T) (*gateway, phpSite) {
 	var printed strings.Builder
 	cmd.Stdout, cmd.Stderr = &printed, &printed
 	runs(t, cmd, address, printed.String)
-	return start(t, "phpsite", address), phpSite(data)
+	return address, phpSite(data)
 }
 
 // ledger returns the amounts of a player's withdrawals.
@@ -154,4 +177,28 @@ func TestPHPSessionIdOfAnAttackerHasNoGrant(t *testing.T) {
 	attacker.get("/email.php").challenge()
 	attacker.post("/withdraw.php", "amount", "1000", "account", "BCA 666").challenge()
 	wantLedger(t, site.ledger(t, "budi"))
+}
+
+// The attack: the site keeps PHPSESSID over a login. Budi, who is known on his device,
+// logs in as sari with her password over the same session, and meets the challenge with
+// the next page, whatever he kept.
+func TestPHPNewDeviceIsChallengedInTheMomentAfterTheLogin(t *testing.T) {
+	g, _ := startPHPWith(t, "\t\tlogout /logout.php\n\t\tnew_device {\n\t\t\tunenrolled registered_phone\n\t\t}\n")
+	b := g.browser()
+	b.get("/login.php").want(http.StatusOK)
+	b.phpLogin("budi")
+	id := b.cookie("PHPSESSID")
+	challenge := b.get("/withdraw.php").challenge()
+	b.solve("/withdraw.php", challenge, g.code(phpBudi, 1)).want(http.StatusSeeOther, "/withdraw.php")
+	b.get("/withdraw.php").want(http.StatusOK)
+	b.get("/withdraw.php").want(http.StatusOK) // by the pass
+
+	b.phpLogin("sari")
+	if got := b.cookie("PHPSESSID"); got != id {
+		t.Fatalf("the session is %q and was %q: the site is not the one that this test is about", got, id)
+	}
+	b.get("/withdraw.php").challenge()
+	b.post("/email.php", "email", "thief@example.com").challenge()
+	b.get("/logout.php").want(http.StatusSeeOther, "/login.php")
+	b.get("/login.php").want(http.StatusOK)
 }
