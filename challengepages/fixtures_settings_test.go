@@ -53,7 +53,7 @@ func withAll(s *Settings) {
 func devices() []Device {
 	until := now.Add(60 * 24 * time.Hour)
 	return []Device{
-		{ID: "d1", Client: Client{Browser: "Chrome", System: "Android"}, Since: since, Until: until, Here: true},
+		{ID: "d1", Client: Client{Browser: "Chrome", System: "Android", Address: "203.0.113.7"}, Since: since, Until: until, Here: true},
 		{ID: "d2", Client: Client{Browser: "Firefox"}, Since: since, Until: until},
 		{ID: "d3", Client: Client{System: "iOS"}, Since: since, Until: until},
 		{ID: "d4", Since: since, Until: until},

@@ -58,7 +58,7 @@ func settingsSamples() []sample {
 // sampleDevices are one known in full, and others of which less is known.
 func sampleDevices() []Device {
 	var all []Device
-	for i, c := range []Client{{Browser: "Chrome", System: "Android"}, {Browser: "Firefox"}, {System: "iOS"}, {}} {
+	for i, c := range []Client{{Browser: "Chrome", System: "Android", Address: "203.0.113.7"}, {Browser: "Firefox"}, {System: "iOS"}, {}} {
 		all = append(all, Device{ID: "id", Client: c, Since: sampleTime, Until: sampleTime.Add(30 * 24 * time.Hour), Here: i == 0})
 	}
 	return all

@@ -14,7 +14,9 @@ const recentActivities = 5
 type deviceView struct {
 	ID     string
 	Client template.HTML
-	Here   bool
+	// Where is from which address it became trusted; empty if that is not known.
+	Where template.HTML
+	Here  bool
 	// Period says since when it is trusted, and until when.
 	Period template.HTML
 }
@@ -24,7 +26,7 @@ func (w *words) deviceViews(devices []Device) []deviceView {
 	var views []deviceView
 	for _, d := range devices {
 		views = append(views, deviceView{
-			ID: d.ID, Client: w.client(d.Client), Here: d.Here,
+			ID: d.ID, Client: w.client(d.Client), Where: w.address(d.Client), Here: d.Here,
 			Period: w.html("device.period", "since", w.day(d.Since), "until", w.day(d.Until)),
 		})
 	}
@@ -43,15 +45,12 @@ type activityView struct {
 // and of every change of a factor (R19).
 func (w *words) activityViews(activities []Activity) (recent, older []activityView) {
 	for i, a := range activities {
-		v := activityView{What: w.text("activity." + string(a.Kind)), At: w.moment(a.At)}
+		v := activityView{What: w.text("activity." + string(a.Kind)), At: w.moment(a.At), Where: w.address(a.Client)}
 		if a.Here {
 			v.Here = w.text("client.here")
 		}
 		if a.Client.Browser != "" || a.Client.System != "" {
 			v.Client = w.client(a.Client)
-		}
-		if a.Client.Address != "" {
-			v.Where = w.html("client.address", "address", a.Client.Address)
 		}
 		if i < recentActivities {
 			recent = append(recent, v)
@@ -60,6 +59,14 @@ func (w *words) activityViews(activities []Activity) (recent, older []activityVi
 		}
 	}
 	return recent, older
+}
+
+// address says from where somebody came, or nothing.
+func (w *words) address(c Client) template.HTML {
+	if c.Address == "" {
+		return ""
+	}
+	return w.html("client.address", "address", c.Address)
 }
 
 // client names a browser as far as it is known.
