@@ -80,6 +80,8 @@ type Bound struct {
 	RecoveryKey string
 	// Alert tells what was done, with Right.
 	Alert Alert
+	// Epoch is the account's since then, with Right.
+	Epoch uint64
 }
 
 // Confirm binds the factor that is being set up, if the code is right. Whatever it
@@ -262,6 +264,7 @@ func (b *Book) bind(id ID, a *Account, c Change, e Enrolment, d drawn) (Bound, [
 	// section 3.2.2); the way here led through a current factor, if there was one.
 	a.clear(e.Factor)
 	a.revoke()
+	out.Epoch = a.Epoch
 	if c.Proof == ProofNone && c.Hold > 0 {
 		a.HeldUntil = e.Since.Add(c.Hold)
 		events = append(events, audit.Event{Name: audit.AccountHeld, Reason: string(policy.CauseFirstEnrolment)})

@@ -182,9 +182,10 @@ type Gate struct {
 	skew  int
 	// recaller is Identity where it can do more, else nil.
 	recaller identity.Recaller
-	// newDevice tells that there is a rule for new devices, watches that there are rules
-	// which name logins or logouts.
-	newDevice, watches bool
+	// newDevice is the rule for new devices, nil if there is none; watches tells that there
+	// are rules which name logins or logouts.
+	newDevice *policy.Rule
+	watches   bool
 	// names tells that there are rules about the account that a request names.
 	names bool
 	// passes is nil where no passes are given, sessions where nothing depends on them.
@@ -216,14 +217,16 @@ func New(c Config) (*Gate, error) {
 			return nil, fmt.Errorf("configuring gate: rule %q: names that begin with %q are Stepgate's own", rule.Name, settingsPrefix)
 		}
 		g.groups[rule.Name] = grant.HashOf(rule.Group)
-		g.newDevice = g.newDevice || rule.Kind == policy.NewDevice && !rule.Report
+		if rule.Kind == policy.NewDevice && !rule.Report {
+			g.newDevice = &rule
+		}
 		g.watches = g.watches || !rule.Guards()
 		g.names = g.names || len(rule.NamedBy) > 0
 		g.holds = append(g.holds, rule.Holds...)
 	}
 	g.actions = newActions()
 	g.recaller, _ = c.Identity.(identity.Recaller)
-	if g.newDevice && g.recaller != nil && g.SessionPass > 0 {
+	if g.newDevice != nil && g.recaller != nil && g.SessionPass > 0 {
 		g.passes = newMarks(g.SessionPass, g.Now)
 	}
 	g.sessions = newSessions(c.Identity, g.passes)

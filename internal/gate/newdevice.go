@@ -116,6 +116,19 @@ func (g *Gate) givePass(w http.ResponseWriter, r *http.Request, who *caller) err
 	return nil
 }
 
+// giveDevice gives whoever has just shown a factor, in the epoch that this began, what the
+// challenge for new devices would give them for the same factor.
+func (g *Gate) giveDevice(w http.ResponseWriter, r *http.Request, who *caller, epoch uint64, f policy.Factor) error {
+	rule := g.newDevice
+	if rule == nil || !slices.Contains(rule.Factors, f) {
+		return nil
+	}
+	gr := grant.Grant{Bound: who.bound}
+	gr.Epoch = epoch
+	gr.Add(grant.Entry{Group: g.groups[rule.Name], Factor: f, At: g.Now(), Expires: g.Now().Add(rule.MaxAge)}, g.Now())
+	return g.setGrant(w, r, who.backend, &gr)
+}
+
 // borneHash is the keyed hash of everything that a request bears.
 func borneHash(ring *seal.Ring, c identity.Credential) grant.Hash {
 	parts := make([]string, 0, 4)

@@ -377,6 +377,24 @@ func TestALogoutEndsGrantsAndPasses(t *testing.T) {
 	b.stepUp(secret)
 }
 
+// Who has just bound a factor by its first code is not asked for it once more by the next
+// page; everybody else's grants have ended.
+func TestWhoBindsAFactorIsKnown(t *testing.T) {
+	d := newDevices(t, func(r *policy.Rule) { r.Unenrolled = policy.UnenrolledRegisteredPhone })
+	pass := func(b *browser) {
+		id := challengeID(t, text(t, b.get("/lobby")))
+		wantStatus(t, b.answer("/lobby", id, "sms", d.phone.last(t).Code), http.StatusSeeOther)
+	}
+	b, elsewhere := d.browser("agus"), d.browser("agus.2")
+	pass(b)
+	pass(elsewhere)
+	id := challengeID(t, text(t, b.post(security+"/sms")))
+	wantStatus(t, b.answer(security+"/sms", id, "sms", d.phone.last(t).Code), http.StatusOK)
+	wantStatus(t, b.get("/lobby"), http.StatusOK)
+	wantStatus(t, b.get("/statement"), http.StatusUnauthorized)
+	wantStatus(t, elsewhere.get("/lobby"), http.StatusUnauthorized)
+}
+
 // Revoked on the first browser, the second is new with its next request.
 func TestARevokedDeviceIsNewAtOnce(t *testing.T) {
 	d := newDevices(t)

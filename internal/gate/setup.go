@@ -179,6 +179,9 @@ func (g *Gate) bound(w http.ResponseWriter, r *http.Request, who *caller, done a
 	if f == policy.SMS {
 		notice = challengepages.NoticeSMSBound
 	}
+	if err := g.giveDevice(w, r, who, done.Epoch, f); err != nil {
+		return err
+	}
 	if done.RecoveryKey == "" {
 		return g.settingsNotice(w, r, notice)
 	}

@@ -52,7 +52,7 @@ func (v visit) Forward(w http.ResponseWriter, r *http.Request) error {
 		clearCookie(w, r, cookieGrant)
 		clearCookie(w, r, cookiePass)
 	}
-	if v.login && g.newDevice {
+	if v.login && g.newDevice != nil {
 		// A pass counts without the site being asked, so it has to be worthless at every
 		// gateway before the session can be another player's.
 		if err := g.endSession(r, v.own); err != nil {
