@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Factor names a kind of second factor. The values appear in the Caddyfile, in
 // the JSON API and in acr_values (RFC 9470).
@@ -72,6 +75,24 @@ type Naming struct {
 	Name   string
 }
 
+// Names reports whether a parameter of a request can be read as one in which the rule's
+// account is named, wherever it stands: most sites take it from the query as well as from
+// the body, whichever the rule says. It is clear if nobody can take it for anything else,
+// such as a list of names or, written as email[$ne], a question to a database.
+func (r *Rule) Names(f Field) (named, clear bool) {
+	for _, n := range r.NamedBy {
+		if hasName(f.Name, n.Name) {
+			named = true
+			clear = clear || !f.Container && strings.EqualFold(mangle(member.Replace(f.Name)), mangle(n.Name))
+		}
+	}
+	return named, clear
+}
+
+// member turns the brackets of a name into the dots of a path, as members does, but leaves
+// a list one.
+var member = strings.NewReplacer("[", ".", "]", "")
+
 // DetailSource is a place in a request.
 type DetailSource string
 
@@ -130,7 +151,9 @@ type Rule struct {
 	// Report says that the rule only reports what it would do.
 	Report bool
 	// NamedBy says where the request names the account that it is about, as a password
-	// reset does, which bears no session. None: the session says whose it is.
+	// reset does, which bears no session. A parameter is looked for in the query and in the
+	// body, whichever of them is named, and has to stand there once: see [Rule.Names]. None:
+	// the session says whose it is.
 	NamedBy []Naming
 
 	// Factors are the factors that satisfy it, in order of preference.

@@ -213,6 +213,12 @@ func (a *Account) Enrolment(f policy.Factor) *Enrolment {
 	return nil
 }
 
+// Closed reports whether nothing protected opens without a session: while the account is
+// frozen, and in the cooling-off time after a first factor that only a session spoke for.
+// Who has a session is told so; a stranger must not be (invariant I11), and every answer of
+// theirs is wrong.
+func (a *Account) Closed(now time.Time) bool { return a.Frozen != nil || now.Before(a.HeldUntil) }
+
 // Full reports whether there is no room for another authenticator.
 func (a *Account) Full() bool {
 	return a.Enrolment(policy.TOTP) != nil && len(a.Enrolments) >= MaxAuthenticators

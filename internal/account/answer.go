@@ -88,7 +88,10 @@ func (b *Book) Answer(ctx context.Context, id ID, in Answer) (Result, error) {
 		if t, out = a.attempt(in, now); out.Verdict != Right {
 			return nil, errUnchanged
 		}
-		verdict, root := b.check(id, a, in, now)
+		verdict, root := Wrong, time.Time{}
+		if !t.asker.Stranger || !a.Closed(now) {
+			verdict, root = b.check(id, a, in, now)
+		}
 		if verdict == Unusable && t.asker.Stranger {
 			verdict = Wrong // whether there is such a factor is no stranger's business (I11)
 		}

@@ -118,8 +118,10 @@ func (a *Account) find(in Interruption, now time.Time) *Pending {
 			continue
 		}
 		// Only the secret that was made with a challenge can be given to its second
-		// click; one that a browser had before is nobody else's.
-		if p.Browser == in.Browser || in.FirstMet && p.FirstMet && now.Sub(p.Opened) < doubleClick {
+		// click; one that a browser had before is nobody else's. Two clicks have one
+		// session: of strangers anybody may send the same request as somebody else, and
+		// would get their challenge and the secret of their browser.
+		if p.Browser == in.Browser || !in.Stranger && in.FirstMet && p.FirstMet && now.Sub(p.Opened) < doubleClick {
 			return p
 		}
 	}

@@ -262,8 +262,11 @@ func (g *Gate) passPage(w http.ResponseWriter, r *http.Request, who *caller, ch 
 	return g.complete(w, r, who, ch, request, next)
 }
 
-// continuePage goes on after the new recovery key was shown.
+// continuePage goes on after the new recovery key was shown, to whoever had the old one.
 func (g *Gate) continuePage(w http.ResponseWriter, r *http.Request, who *caller, ch *challenge.Challenge, next Next) error {
+	if ch.PassedBy != policy.RecoveryKey {
+		return g.again(w, r, who, ch, shown{})
+	}
 	if err := who.backend.Accounts.KeepRecoveryKey(r.Context(), who.id); err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stepgate/stepgate/challengepages"
@@ -13,9 +14,11 @@ import (
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/alias"
 	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/body"
 	"github.com/stepgate/stepgate/internal/grant"
 	"github.com/stepgate/stepgate/internal/held"
 	"github.com/stepgate/stepgate/internal/seal"
+	"github.com/stepgate/stepgate/internal/smsguard"
 	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/store"
 )
@@ -34,10 +37,17 @@ import (
 
 // The limits on challenges that are opened for names, so that nobody can be bombed with SMS,
 // nor our store filled.
+//
+// Who names somebody needs no session, and the addresses of a network cost nothing: so the
+// network counts as well, and what is held is shorter than what a player may have held.
 const (
 	namedWindow     = time.Hour
 	namedPerName    = 10
 	namedPerAddress = 60
+	namedPerNetwork = 240
+
+	// maxNamedBody is the longest body, in bytes.
+	maxNamedBody = 64 << 10
 )
 
 // naming is where a request goes on to that names an account.
@@ -89,10 +99,10 @@ func (g *Gate) protectNamed(w http.ResponseWriter, r *http.Request, o own, rt ro
 	if form, ok := takeForm(r); ok {
 		return g.answerForm(w, r, o, form, rt)
 	}
-	request, err := g.capture(r)
+	request, err := g.captureUpTo(r, g.maxNamed())
 	switch {
 	case isUnholdable(err):
-		return g.refuse(w, r, o, g.unholdable(r, nil, rt.rules))
+		return g.refuse(w, r, o, g.unholdableNamed(r, rt.rules))
 	case err != nil:
 		return g.refuseBody(w, r, o, nil, rt.rules)
 	}
@@ -115,7 +125,7 @@ func (g *Gate) protectNamed(w http.ResponseWriter, r *http.Request, o own, rt ro
 	if err != nil {
 		return g.unavailable(w, r, o, err)
 	}
-	if len(unmet) == 0 || a.Trusts(who.device()) {
+	if !a.Closed(g.Now()) && (len(unmet) == 0 || a.Trusts(who.device())) {
 		g.observe(r, audit.Event{Name: audit.RequestGranted, Subject: string(who.id), Rule: ruleNames(rt.rules)})
 		return g.forwardOpen(w, r, rt.next)
 	}
@@ -129,7 +139,7 @@ func (g *Gate) protectNamed(w http.ResponseWriter, r *http.Request, o own, rt ro
 		})
 		return g.forwardOpen(w, r, rt.next)
 	case isPart(r):
-		return g.refuse(w, r, o, g.unholdable(r, nil, unmet))
+		return g.refuse(w, r, o, g.unholdableNamed(r, unmet))
 	}
 	if ok, err := g.admitNamed(r, who, name); err != nil || !ok {
 		return g.refuseNamed(w, r, o, unmet, err)
@@ -137,27 +147,46 @@ func (g *Gate) protectNamed(w http.ResponseWriter, r *http.Request, o own, rt ro
 	return g.challenge(w, r, who, a, g.meansNamed(a, player, policy.Require(unmet)), unmet, rt)
 }
 
+// maxNamed is the longest body of a request that names an account, in bytes.
+func (g *Gate) maxNamed() int64 { return min(g.MaxBody, maxNamedBody) }
+
+func (g *Gate) unholdableNamed(r *http.Request, rules []*policy.Rule) refusal {
+	no := g.unholdable(r, nil, rules)
+	if no.reason == "size" {
+		no.detail = atMost(g.maxNamed())
+	}
+	return no
+}
+
 // errNoName says that a request does not name exactly one account.
 var errNoName = errors.New("no name, or more than one")
 
-// nameIn returns the name in a request, which has to stand there once.
+// nameIn returns the name in a request, wherever a site may look for it. Which of two wins
+// is the site's to say: on Java the query of a form's URL, elsewhere the body. The sender's
+// own factor would open the account that the other one names, so two are none.
 func (g *Gate) nameIn(request *held.Request, rules []*policy.Rule) (string, error) {
-	var places []policy.Detail
-	for _, rule := range rules {
-		for _, n := range rule.NamedBy {
-			if d := (policy.Detail{Label: "identity", Source: n.Source, Name: n.Name}); !slices.Contains(places, d) {
-				places = append(places, d)
+	_, raw, _ := strings.Cut(request.URI, "?")
+	fields, unclear := body.Query(raw)
+	read := body.Read(body.Input{Header: request.Header, Body: request.Body, Cap: maxNamedBody})
+	if unclear != "" || read.Unclear != "" {
+		return "", errNoName
+	}
+	name := ""
+	for _, f := range append(fields, read.Fields...) {
+		for _, rule := range rules {
+			switch named, clear := rule.Names(f); {
+			case !named:
+			case !clear, f.Value == "", name != "" && f.Value != name:
+				return "", errNoName
+			default:
+				name = f.Value
 			}
 		}
 	}
-	found, err := detailsOf(request, places, g.MaxBody)
-	if err != nil {
-		return "", err
-	}
-	if g.query(found[0].Value).Canonical() == "" {
+	if g.query(name).Canonical() == "" {
 		return "", errNoName
 	}
-	return found[0].Value, nil
+	return name, nil
 }
 
 // named returns the caller of a request that names an account, and what is known of the
@@ -228,7 +257,7 @@ func (g *Gate) meansNamed(a *account.Account, p alias.Player, need policy.Requir
 		how.factors = slices.DeleteFunc(slices.Clone(how.factors), func(f policy.Factor) bool { return f == policy.SMS })
 	}
 	switch e := a.Enrolment(policy.SMS); {
-	case a.Frozen != nil:
+	case a.Closed(g.Now()):
 	case e != nil:
 		how.phone = e.Phone
 	case !a.Enrolled() && need.Unenrolled == policy.UnenrolledRegisteredPhone:
@@ -248,7 +277,11 @@ func (g *Gate) admitNamed(r *http.Request, who *caller, name string) (bool, erro
 	for _, c := range []struct {
 		what, of string
 		limit    int64
-	}{{"name", g.query(name).Canonical(), namedPerName}, {"address", g.ClientIP(r), namedPerAddress}} {
+	}{
+		{"name", g.query(name).Canonical(), namedPerName},
+		{"address", smsguard.AddressOf(g.ClientIP(r)), namedPerAddress},
+		{"network", smsguard.NetworkOf(g.ClientIP(r)), namedPerNetwork},
+	} {
 		sum := who.backend.Ring.MAC(seal.Counter, "named", c.what, c.of)
 		n, err := who.backend.Store.Add(r.Context(), store.NewKey("named", base64.RawURLEncoding.EncodeToString(sum[:16])), 1, namedWindow)
 		if err != nil {
@@ -285,7 +318,7 @@ func (g *Gate) wouldMeetNamed(r *http.Request, rules []*policy.Rule) audit.Name 
 	if g.crossSite(r) {
 		return audit.RequestCrossSite
 	}
-	request, err := g.capture(r)
+	request, err := g.captureUpTo(r, g.maxNamed())
 	if err != nil {
 		return audit.RequestUnholdable
 	}

@@ -446,8 +446,11 @@ func covers(ch *challenge.Challenge, rules []*policy.Rule) bool {
 const maxDrain = 8 << 20
 
 // capture reads a request, with the target that the client asked for.
-func (g *Gate) capture(r *http.Request) (*held.Request, error) {
-	request, err := held.Capture(r, g.target(r), g.MaxBody)
+func (g *Gate) capture(r *http.Request) (*held.Request, error) { return g.captureUpTo(r, g.MaxBody) }
+
+// captureUpTo is capture with a limit of its own, in bytes.
+func (g *Gate) captureUpTo(r *http.Request, limit int64) (*held.Request, error) {
+	request, err := held.Capture(r, g.target(r), limit)
 	if errors.Is(err, held.ErrTooLarge) {
 		// The request does not go on. A server that answers before it has read what is
 		// being sent closes the connection, and the player may see that instead of the

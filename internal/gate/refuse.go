@@ -238,7 +238,7 @@ func (g *Gate) refuseUnholdable(w http.ResponseWriter, r *http.Request, who *cal
 func (g *Gate) unholdable(r *http.Request, who *caller, rules []*policy.Rule) refusal {
 	no := refusal{
 		status: http.StatusRequestEntityTooLarge, problem: "cannot-hold", title: "The request is too large to be held for a challenge",
-		detail: "At most " + strconv.FormatInt(g.MaxBody, 10) + " bytes can be held.",
+		detail: atMost(g.MaxBody),
 		page:   challengepages.Outcome{Kind: challengepages.OutcomeCannotHold, Link: "/"},
 		event:  audit.RequestUnholdable, reason: "size", rules: rules, who: who,
 	}
@@ -252,6 +252,10 @@ func (g *Gate) unholdable(r *http.Request, who *caller, rules []*policy.Rule) re
 
 // refuseBody answers a request whose body broke off. Nobody may have been asked yet who
 // sent it: who is nil then.
+func atMost(bytes int64) string {
+	return "At most " + strconv.FormatInt(bytes, 10) + " bytes can be held."
+}
+
 func (g *Gate) refuseBody(w http.ResponseWriter, r *http.Request, o own, who *caller, rules []*policy.Rule) error {
 	return g.refuse(w, r, o, refusal{
 		status: http.StatusBadRequest, problem: "unreadable-body", title: "The request's body could not be read to its end",

@@ -115,9 +115,9 @@ func (s Scope) of(w Want) string {
 	case PerAccount:
 		return w.Account + w.Lane
 	case PerAddress:
-		return addressOf(w.Address)
+		return AddressOf(w.Address)
 	case PerNetwork:
-		return networkOf(w.Address)
+		return NetworkOf(w.Address)
 	case PerBlock:
 		return e164[:max(0, len(e164)-4)] + w.Lane
 	case PerCountry:
@@ -127,10 +127,10 @@ func (s Scope) of(w Want) string {
 	}
 }
 
-// addressOf returns one spelling of an address. What is none, such as the peer of a
+// AddressOf returns one spelling of an address. What is none, such as the peer of a
 // unix socket, is counted as it stands, and is as good as an address of its own: nobody
 // escapes a limit by having no address.
-func addressOf(address string) string {
+func AddressOf(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
 		return address
@@ -138,9 +138,9 @@ func addressOf(address string) string {
 	return ip.Unmap().WithZone("").String()
 }
 
-// networkOf returns the network of an address. A /24 and a /56 are what one customer of
+// NetworkOf returns the network of an address. A /24 and a /56 are what one customer of
 // a hosting company or of an access network can have addresses in.
-func networkOf(address string) string {
+func NetworkOf(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
 		return address
