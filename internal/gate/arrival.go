@@ -31,8 +31,12 @@ func (g *Gate) arrived(r *http.Request) (whole bool, err error) {
 	case r.ContentLength < 0 || r.ContentLength > g.MaxBody:
 		return false, nil
 	}
-	body := make([]byte, r.ContentLength)
-	if _, err := io.ReadFull(r.Body, body); err != nil {
+	// It takes memory as it comes, not as it is announced.
+	body, err := io.ReadAll(io.LimitReader(r.Body, r.ContentLength))
+	if err == nil && int64(len(body)) < r.ContentLength {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
 		return false, errors.Join(errBody, err)
 	}
 	r.Body = struct {
