@@ -14,9 +14,10 @@
 //     settings.go and api.go and never reaches the site.
 //  3. Package policy looks at the request in all its spellings. No rule: it goes
 //     on, with no allocation and no look-up. Two readings of which one is
-//     protected: the rules apply. No safe reading at all: 400.
-//  4. protect (protect.go) refuses unsafe requests of other sites, asks package
-//     identity whose session it is, and turns the session credential into a
+//     protected: the rules apply. No safe reading at all: 400. What logs somebody in or
+//     out ends what the session had (visit.go).
+//  4. protect (protect.go) refuses unsafe requests of other sites, waits for the body
+//     (arrival.go), asks package identity whose session it is, and turns the session credential into a
 //     binding, its keyed hash. Nobody: refuseAnonymous. Cannot ask: 503.
 //  5. A form of our own page is an answer, see below.
 //  6. unmet reads the grant (package grant) and compares it with subject, binding,
@@ -55,6 +56,19 @@
 // of a message later comes to receipts.go; only that it failed has an effect, which is
 // that the player may ask for another one at once.
 //
+// # New devices
+//
+// A rule for new devices meets nearly every request (newdevice.go). Visitors pass; a
+// trusted device takes the rule off those that are unmet after step 6; and a session pass
+// takes the place of steps 4 to 6 where nothing else applies. sessions.go knows since when
+// a session is settled: every request that may change whose it is says so there.
+//
+// # Requests that name an account
+//
+// A password reset names its account and bears no session (named.go). It has a way of its
+// own, after the rules about its session, if any, are met, and the same steps from 6 on.
+// Whatever the name is, it meets the same.
+//
 // # Settings
 //
 // The actions of the security page are rows of one table (settings.go), each with a
@@ -65,7 +79,7 @@
 //
 // # Where no is said
 //
-// refuse.go has every refusal. protect passes a request on in three lines, each
-// of which begins with a reason; everything else, an unknown error included, ends
+// refuse.go has every refusal. protect and protectNamed pass a request on in a few lines,
+// each of which begins with a reason; everything else, an unknown error included, ends
 // in a refusal.
 package gate
