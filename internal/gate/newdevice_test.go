@@ -114,6 +114,23 @@ func TestANewDeviceIsChallengedBeforeAnythingElse(t *testing.T) {
 	}
 }
 
+// A form of ours never reaches the site, whoever sends it: it has a code in it.
+func TestAnAnswerToAChallengeReachesNoSite(t *testing.T) {
+	d := newDevices(t)
+	secret, _ := d.enrolTOTP("sari")
+	b := d.browser("sari")
+	id := challengeID(t, text(t, b.get("/lobby")))
+	for _, session := range []string{"", "nobody"} { // it has ended meanwhile
+		if got := b.with(session).answer("/lobby", id, "totp", d.totp(secret)).StatusCode; got != http.StatusUnauthorized {
+			t.Errorf("in the session %q it is answered %d, want 401", session, got)
+		}
+	}
+	r := b.request("POST", "/lobby", formType, form(challengepages.FieldChallenge, id))
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	wantStatus(t, b.do(r), http.StatusForbidden)
+	wantHits(t, d.world, 0)
+}
+
 // Who does not trust the browser is asked once a session.
 func TestWithoutTrustANewDeviceIsAskedOnceASession(t *testing.T) {
 	d := newDevices(t)

@@ -160,6 +160,9 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt route) 
 		o = rel.own
 		o.release = rel
 	}
+	if form, ok := takeForm(r); ok {
+		return g.answerForm(w, r, o, form, rt)
+	}
 	// Nobody but a player is asked about a device, and play is nobody else's business.
 	onlyDevice := onlyNewDevice(rt.rules)
 	// A form that another site made the player's browser send opens no challenge
@@ -171,37 +174,12 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt route) 
 	case crossSite && !onlyDevice:
 		return g.refuseCrossSite(w, r, o, rt.rules)
 	}
-	whole, err := g.arrived(r)
-	if err != nil {
-		return g.refuseBody(w, r, o, nil, rt.rules)
-	}
-	form, isForm := takeForm(r)
-	if isForm {
-		if crossSite {
-			return g.refuseCrossSite(w, r, o, rt.rules)
-		}
-		return g.answerForm(w, r, o, form, rt)
-	}
-	var who *caller
-	if onlyDevice {
-		if who, err = g.byPass(r, o); err != nil {
-			return g.refuseCaller(w, r, o, rt.rules, err)
-		}
-	}
-	passing := who != nil
-	if !passing {
-		who, err = g.identify(r, o)
-	}
-	visitor := onlyDevice && errors.Is(err, identity.ErrAnonymous)
-	if err != nil && !visitor {
-		return g.refuseCaller(w, r, o, rt.rules, err)
-	}
-	if !whole {
-		g.watch(r, who)
-	}
+	who, passing, err := g.sender(r, o, onlyDevice)
 	switch {
-	case visitor:
+	case onlyDevice && errors.Is(err, identity.ErrAnonymous):
 		return g.forwardOpen(w, r, rt.next)
+	case err != nil:
+		return g.refuseCaller(w, r, o, rt.rules, err)
 	case passing:
 		return rt.pass(w, r, who, nil, rt.next)
 	}
@@ -241,6 +219,29 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt route) 
 		return rt.pass(w, r, who, passed, rt.next)
 	}
 	return g.interrupt(w, r, who, unmet, rt)
+}
+
+// sender finds out who sent a request, once all of it is here: from its session pass,
+// which passing tells, where one may speak, or from the site. Of a request whose end is not
+// waited for it is watched that the sender stays the same.
+func (g *Gate) sender(r *http.Request, o own, mayPass bool) (who *caller, passing bool, err error) {
+	whole, err := g.arrived(r)
+	if err != nil {
+		return nil, false, err
+	}
+	if mayPass {
+		if who, err = g.byPass(r, o); err != nil {
+			return nil, false, err
+		}
+		passing = who != nil
+	}
+	if !passing {
+		who, err = g.identify(r, o)
+	}
+	if !whole && (err == nil || errors.Is(err, identity.ErrAnonymous)) {
+		g.watch(r, who)
+	}
+	return who, passing, err
 }
 
 // forward is the pass of the site's own routes.

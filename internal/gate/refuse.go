@@ -167,6 +167,8 @@ func (g *Gate) refuseCrossSite(w http.ResponseWriter, r *http.Request, o own, ru
 func (g *Gate) refuseCaller(w http.ResponseWriter, r *http.Request, o own, rules []*policy.Rule, err error) error {
 	var store *unavailableError
 	switch {
+	case errors.Is(err, errBody):
+		return g.refuseBody(w, r, o, nil, rules)
 	case errors.Is(err, identity.ErrAnonymous):
 		return g.refuseAnonymous(w, r, o, rules)
 	case errors.Is(err, identity.ErrAmbiguous):
