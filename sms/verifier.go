@@ -13,7 +13,9 @@ type Verifier interface {
 	// [Sender.Send].
 	Start(ctx context.Context, m Message) (Receipt, error)
 	// Check asks whether code, digits only, is the one that was sent. Every error is an
-	// [*Error], and means that nothing is known of the code.
+	// [*Error], and means that nothing is known of the code. An id that the provider never
+	// gave is no error, but over: whoever must not learn that no code was sent has one
+	// checked all the same.
 	Check(ctx context.Context, id, code string) (Checked, error)
 	// Cancel ends a verification whose code must not be good any more. One that is over
 	// is no error.

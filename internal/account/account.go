@@ -27,11 +27,20 @@
 // A replayed code counts as a wrong one.
 //
 // Nor do strangers, who know nothing but a name of the account, close anything to who has
-// its session: they have budgets of their own, and so has a browser that the player
-// trusts. So whoever holds the
-// session and guesses locks out whoever guesses, and not the owner (OWASP ASVS
-// 6.1.1); what they gain by stealing the trusted browser's secret too is one more
-// budget of the same size.
+// its session: each name has budgets of its own, and so has a browser that the player
+// trusts. So whoever holds the session and guesses locks out whoever guesses, and not the
+// owner (OWASP ASVS 6.1.1); what they gain by stealing the trusted browser's secret too is
+// one more budget of the same size.
+//
+// # Strangers
+//
+// A stranger must not learn whether a name is a player's, nor that two names are one
+// player's (invariant I11). So each name has its own budgets and open challenges, and a
+// name that nobody has stands for an account like any other. Of those there are as many as
+// somebody thinks up names, so they are not kept for ever; and what is forgotten of them is
+// forgotten of a player's names at the same time, or it would tell. So n wrong answers in a
+// row are forgotten n days after the last, for every name, unless they disabled the factor.
+// Whoever waits for that has about one guess a day.
 //
 // # Changes
 //
@@ -126,9 +135,9 @@ type Pending struct {
 	// Device is the keyed hash of the secret of a trusted device, of whoever showed one
 	// when the challenge was opened.
 	Device string `json:"device,omitempty"`
-	// Stranger tells that whoever opened it has shown no session, only a name of the
-	// account.
-	Stranger bool `json:"stranger,omitempty"`
+	// Stranger is the keyed hash of the name of the account that whoever opened it has
+	// given; empty if a session was shown.
+	Stranger string `json:"stranger,omitempty"`
 	// FirstMet tells that the browser's secret was made with this challenge.
 	FirstMet bool      `json:"first_met,omitempty"`
 	Opened   time.Time `json:"opened"`
@@ -170,12 +179,12 @@ type Account struct {
 	Enrolments []Enrolment `json:"enrolments,omitempty"`
 	Recovery   *Recovery   `json:"recovery,omitempty"`
 	// Failures are what was spent in sessions outside of trusted devices, Strangers what
-	// was spent without a session.
-	Failures  map[policy.Factor]*Failures `json:"failures,omitempty"`
-	Strangers map[policy.Factor]*Failures `json:"strangers,omitempty"`
-	Devices   []Device                    `json:"devices,omitempty"`
-	Pending   []Pending                   `json:"pending,omitempty"`
-	Setup     *Setup                      `json:"setup,omitempty"`
+	// was spent without a session, by the name that was given.
+	Failures  map[policy.Factor]*Failures            `json:"failures,omitempty"`
+	Strangers map[string]map[policy.Factor]*Failures `json:"strangers,omitempty"`
+	Devices   []Device                               `json:"devices,omitempty"`
+	Pending   []Pending                              `json:"pending,omitempty"`
+	Setup     *Setup                                 `json:"setup,omitempty"`
 	// Inquiries are the attempts of which a provider has not said yet whether they are
 	// right.
 	Inquiries []Inquiry `json:"inquiries,omitempty"`
@@ -357,7 +366,7 @@ func (b *Book) update(ctx context.Context, id ID, change func(a *Account, now ti
 		for i := range events {
 			events[i].At, events[i].Subject = now, string(id)
 		}
-		return &seal.Next[Account]{Value: a, Events: events, Announce: a.Epoch != epoch || !maps.Equal(a.Ended, ended)}, nil
+		return &seal.Next[Account]{Value: a, Expires: a.expires(), Events: events, Announce: a.Epoch != epoch || !maps.Equal(a.Ended, ended)}, nil
 	})
 	if err != nil {
 		return fmt.Errorf("updating account: %w", err)
@@ -377,10 +386,9 @@ func (a *Account) prune(now time.Time) {
 	if a.Setup != nil && !now.Before(a.Setup.Expires) {
 		a.Setup = nil
 	}
-	for _, budgets := range []*map[policy.Factor]*Failures{&a.Failures, &a.Strangers} {
-		if *budgets == nil {
-			*budgets = map[policy.Factor]*Failures{}
-		}
+	a.forget(now)
+	if a.Failures == nil {
+		a.Failures = map[policy.Factor]*Failures{}
 	}
 	if a.Changed == nil {
 		a.Changed = map[policy.Cause]time.Time{}

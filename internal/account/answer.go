@@ -89,10 +89,10 @@ func (b *Book) Answer(ctx context.Context, id ID, in Answer) (Result, error) {
 			return nil, errUnchanged
 		}
 		verdict, root := Wrong, time.Time{}
-		if !t.asker.Stranger || !a.Closed(now) {
+		if !t.asker.stranger() || !a.Closed(now) {
 			verdict, root = b.check(id, a, in, now)
 		}
-		if verdict == Unusable && t.asker.Stranger {
+		if verdict == Unusable && t.asker.stranger() {
 			verdict = Wrong // whether there is such a factor is no stranger's business (I11)
 		}
 		var events []audit.Event

@@ -35,8 +35,8 @@ type Asker struct {
 	// Device is the keyed hash of the secret of a trusted device, empty if none was
 	// shown.
 	Device string
-	// Stranger tells that no session was shown.
-	Stranger bool
+	// Stranger is the keyed hash of the name that was given, where no session was shown.
+	Stranger string
 	Purpose  Purpose
 }
 
@@ -46,6 +46,8 @@ type Failures struct {
 	InARow int `json:"in_a_row"`
 	// Waits are the delays, by what was asked for.
 	Waits map[Purpose]*Wait `json:"waits,omitempty"`
+	// Last is when the last one was, of strangers'.
+	Last time.Time `json:"last,omitzero"`
 	// Disabled is set after DisableAfter failures. It ends when the factor is bound
 	// anew or unlocked under another one, or by support.
 	Disabled bool `json:"disabled,omitempty"`
@@ -76,8 +78,8 @@ func (a *Account) NotBefore(f policy.Factor, who Asker) time.Time {
 
 // spent returns the budgets of an asker.
 func (a *Account) spent(who Asker) map[policy.Factor]*Failures {
-	if who.Stranger {
-		return a.Strangers
+	if who.stranger() {
+		return a.strangers(who.Stranger)
 	}
 	if d := a.Device(who.Device); d != nil {
 		if d.Failures == nil {
@@ -92,8 +94,8 @@ func (a *Account) spent(who Asker) map[policy.Factor]*Failures {
 // become trusted since; nil if they ended with its trust.
 func (a *Account) budgets(t attempt) map[policy.Factor]*Failures {
 	switch d := a.Device(t.asker.Device); {
-	case t.asker.Stranger:
-		return a.Strangers
+	case t.asker.stranger():
+		return a.strangers(t.asker.Stranger)
 	case !t.trusted:
 		return a.Failures
 	case d != nil:
@@ -135,6 +137,9 @@ func (a *Account) spend(f policy.Factor, who Asker, now time.Time) ([]audit.Even
 	}
 	spent.InARow++
 	wait.InARow++
+	if who.stranger() {
+		spent.Last = now
+	}
 	if over := wait.InARow - FreeAttempts; over >= 0 {
 		delay := MaxDelay
 		if over < 7 { // 30 s · 2⁷ is over an hour
@@ -157,7 +162,9 @@ func (a *Account) spend(f policy.Factor, who Asker, now time.Time) ([]audit.Even
 func (a *Account) clear(factors ...policy.Factor) {
 	for _, f := range factors {
 		delete(a.Failures, f)
-		delete(a.Strangers, f)
+		for _, budgets := range a.Strangers {
+			delete(budgets, f)
+		}
 		for i := range a.Devices {
 			delete(a.Devices[i].Failures, f)
 		}

@@ -224,7 +224,9 @@ func (a *Account) unlock(why string) []audit.Event {
 		}
 	}
 	unlock(a.Failures)
-	unlock(a.Strangers)
+	for _, budgets := range a.Strangers {
+		unlock(budgets)
+	}
 	for i := range a.Devices {
 		unlock(a.Devices[i].Failures)
 	}

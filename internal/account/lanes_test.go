@@ -260,7 +260,7 @@ func TestInvariantI5StrangersHaveABudgetOfTheirOwn(t *testing.T) {
 	mine := w.challenge()
 	open := func(request string) string {
 		in := w.interruption(request)
-		in.Binding, in.Stranger, in.Device = "name", true, ""
+		in.Binding, in.Stranger, in.Device = "name", "name", ""
 		return w.open(in).Pending.ID
 	}
 	// What the account does not have is as wrong as a wrong code.

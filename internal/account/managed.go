@@ -44,7 +44,8 @@ func (b *Book) Attempt(ctx context.Context, id ID, in Answer) (Result, *Ticket, 
 		if t, out = a.attempt(in, now); out.Verdict != Right {
 			return nil, errUnchanged
 		}
-		if _, usable := a.phone(); in.Factor != policy.SMS || !usable {
+		// That there is no phone is no stranger's business (invariant I11).
+		if _, usable := a.phone(); in.Factor != policy.SMS || !usable && !t.asker.stranger() {
 			out.Verdict = Unusable
 			return nil, errUnchanged
 		}
@@ -79,6 +80,10 @@ func (b *Book) Settle(ctx context.Context, id ID, t *Ticket, right bool) (Result
 		}
 		d.at = now
 		e, usable := a.phone()
+		right := right
+		if t.asker.stranger() && (!usable || a.Closed(now)) {
+			right = false
+		}
 		switch open := a.pending(t.Challenge) != nil; {
 		case open && right && usable:
 			// The code is the challenge's, which ends: so it passes once (invariant I3).

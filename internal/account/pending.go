@@ -21,7 +21,7 @@ type Interruption struct {
 	// Binding, Browser and Device as in Pending.
 	Binding, Browser, Device string
 	// Stranger as in Pending.
-	Stranger bool
+	Stranger string
 	// FirstMet tells that the browser showed no secret; Browser is then the hash of
 	// the one that it will be given if this opens a challenge with the id ID.
 	FirstMet bool
@@ -49,8 +49,8 @@ type Opened struct {
 
 // Open returns the open challenge for an interruption, or opens one. The same
 // interruption finds the same challenge however often and however parallel it
-// comes. Beyond MaxPending the oldest gives way, of strangers, in trusted browsers and in
-// others apart; no budget is reset by that.
+// comes. Beyond MaxPending the oldest gives way, of strangers by each name, in trusted
+// browsers and in others apart; no budget is reset by that.
 func (b *Book) Open(ctx context.Context, id ID, in Interruption) (Opened, error) {
 	var out Opened
 	err := b.update(ctx, id, func(a *Account, now time.Time) ([]audit.Event, error) {
@@ -95,10 +95,10 @@ func (b *Book) Open(ctx context.Context, id ID, in Interruption) (Opened, error)
 }
 
 // lane tells those apart whose challenges do not push each other out.
-func (a *Account) lane(device string, stranger bool) string {
+func (a *Account) lane(device, stranger string) string {
 	switch {
-	case stranger:
-		return "stranger"
+	case stranger != "":
+		return "stranger " + stranger
 	case a.Device(device) != nil:
 		return "trusted"
 	default:
@@ -121,7 +121,7 @@ func (a *Account) find(in Interruption, now time.Time) *Pending {
 		// click; one that a browser had before is nobody else's. Two clicks have one
 		// session: of strangers anybody may send the same request as somebody else, and
 		// would get their challenge and the secret of their browser.
-		if p.Browser == in.Browser || !in.Stranger && in.FirstMet && p.FirstMet && now.Sub(p.Opened) < doubleClick {
+		if p.Browser == in.Browser || in.Stranger == "" && in.FirstMet && p.FirstMet && now.Sub(p.Opened) < doubleClick {
 			return p
 		}
 	}

@@ -287,6 +287,13 @@ func (b *Book) change(ctx context.Context, subject string, alter func(k *known))
 	return claimed, nil
 }
 
+// Player returns under which names a player is known; no player of one who is not, or whose
+// subject is empty.
+func (b *Book) Player(ctx context.Context, subject string) (Player, error) {
+	p, err := b.player(ctx, subject)
+	return p.Player, err
+}
+
 // player returns what is known of a player; nothing of one who is new.
 func (b *Book) player(ctx context.Context, subject string) (known, error) {
 	p, err := b.players.Get(ctx, b.playerID(subject))

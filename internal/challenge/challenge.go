@@ -82,9 +82,11 @@ type Challenge struct {
 	Audience string `json:"audience"`
 	// Epoch is the account's when it opened: a factor change ends it.
 	Epoch uint64 `json:"epoch"`
-	// Named tells that whoever it was opened for has named the account and shown no
-	// session. Nothing of the account shows on it: there may be none (invariant I11).
-	Named bool `json:"named,omitempty"`
+	// Name is the keyed hash of the name by which whoever it was opened for has named the
+	// account, where no session was shown. Nothing of the account shows on it: there may
+	// be none (invariant I11). Subject is the player's, for notices; empty for nobody.
+	Name    string `json:"name,omitempty"`
+	Subject string `json:"subject,omitempty"`
 	// Factors are those that answer it, the preferred one first.
 	Factors []policy.Factor `json:"factors"`
 	// SingleUse tells that passing it approves one request, that of Digest.
@@ -120,6 +122,9 @@ type Challenge struct {
 	// Sending is where the sending of the SMS code stands.
 	delivery.Sending
 }
+
+// Named reports whether it was opened for somebody who has named the account.
+func (c *Challenge) Named() bool { return c.Name != "" }
 
 // State returns where the challenge stands at a time.
 func (c *Challenge) State(now time.Time) State {

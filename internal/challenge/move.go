@@ -108,7 +108,7 @@ func (b *Book) withCode(s Send) (Send, error) {
 // challenge that is Named it notes nothing, as of a name that nobody has.
 func (b *Book) MarkNotSent(ctx context.Context, id string, send int) (*Challenge, error) {
 	return b.mark(ctx, id, func(c *Challenge) {
-		if !c.Named {
+		if !c.Named() {
 			c.Lose(send)
 		}
 	})
@@ -128,7 +128,7 @@ func (b *Book) MarkSent(ctx context.Context, id string, send int, provider, veri
 // MarkNotSent.
 func (b *Book) MarkUndelivered(ctx context.Context, id string, send int) (*Challenge, error) {
 	return b.mark(ctx, id, func(c *Challenge) {
-		if !c.Named {
+		if !c.Named() {
 			c.Fail(send)
 		}
 	})

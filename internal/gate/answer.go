@@ -118,13 +118,22 @@ func (g *Gate) try(w http.ResponseWriter, r *http.Request, who *caller, ch *chal
 	var t tried
 	// What only the provider knows is asked of it. Where it has not answered when it was to
 	// send the code, or is configured no more, nobody knows the code, and every answer is
-	// wrong.
-	if f == policy.SMS && g.checks(ch.Running()) && !ch.CodeExpired(g.Now()) {
-		t.Result, t.over, err = g.askProvider(r, who, ch, answer)
+	// wrong. Of a name nothing shows whether there is a code: neither how long a look at the
+	// answer takes, nor that the provider is down.
+	verification := ""
+	switch {
+	case f != policy.SMS:
+	case g.checks(ch.Running()) && !ch.CodeExpired(g.Now()):
+		verification = ch.Verification
+	case ch.Named() && g.managed() != "":
+		verification = decoyOf(b.Ring, ch.ID)
+	}
+	if verification != "" {
+		t.Result, t.over, err = g.askProvider(r, who, verification, answer)
+		t.over = t.over && !ch.Named()
 	} else {
 		if f == policy.SMS {
-			// Of a name nothing shows that there was a code.
-			t.over = !ch.Named && (ch.CodeExpired(g.Now()) || ch.Managed != "")
+			t.over = !ch.Named() && (ch.CodeExpired(g.Now()) || ch.Managed != "")
 			if answer.Expected, err = b.Challenges.Code(ch); err != nil {
 				return tried{}, err
 			}
@@ -159,7 +168,7 @@ type tried struct {
 // mayTrust reports whether a browser, or an app that keeps cookies, can be trusted after
 // an answer: by a factor of the account that its holder uses every day.
 func (g *Gate) mayTrust(ch *challenge.Challenge, f policy.Factor) bool {
-	return g.Remember > 0 && ch.Enrolled && !ch.Named && f != policy.RecoveryKey
+	return g.Remember > 0 && ch.Enrolled && !ch.Named() && f != policy.RecoveryKey
 }
 
 // malformed is the result for what cannot be a code. It is compared with
@@ -250,7 +259,7 @@ func (g *Gate) passPage(w http.ResponseWriter, r *http.Request, who *caller, ch 
 	}
 	if showKey {
 		// No other factor stands beside a phone.
-		defer g.endCodeLater(w, r, ch.Running())
+		defer g.endCodeLater(w, r, who, ch.Running())
 		return g.page(w, r, who.own, http.StatusOK, challengepages.RecoveryKey{
 			Key: result.RecoveryKey, Used: true, Held: ch.Held != nil, Action: g.target(r), Settings: g.settingsURL(), Now: g.Now(),
 			Hidden: []challengepages.Hidden{
@@ -365,7 +374,7 @@ func (g *Gate) cancelPage(w http.ResponseWriter, r *http.Request, who *caller, c
 	if err != nil {
 		return g.unavailable(w, r, who.own, err)
 	}
-	defer g.endCodeLater(w, r, running)
+	defer g.endCodeLater(w, r, who, running)
 	if ch.State(g.Now()) != challenge.Cancelled {
 		return g.again(w, r, who, ch, shown{})
 	}
@@ -448,7 +457,7 @@ func (g *Gate) showChallenge(w http.ResponseWriter, r *http.Request, who *caller
 	}
 	if ch.Accepts(policy.SMS) {
 		page.Phone, page.Sent, page.ResendAt = ch.Phone.Mask(), ch.Sent(), ch.ResendAt()
-		if ch.Named {
+		if ch.Named() {
 			page.Named, page.Phone = true, ""
 		}
 		if s.problem == challengepages.ProblemNone && s.factor == policy.SMS {

@@ -59,7 +59,7 @@ func (g *Gate) challengeView(ch *challenge.Challenge, a *account.Account, lang c
 	if v.State == challenge.Pending && v.AttemptsLeft == 0 {
 		v.State = challenge.Expired
 	}
-	if ch.Sent() && !ch.Named {
+	if ch.Sent() && !ch.Named() {
 		v.SentTo = ch.Phone.Mask()
 	}
 	if v.State == challenge.Pending {
@@ -191,7 +191,7 @@ func (g *Gate) passAPI(w http.ResponseWriter, r *http.Request, who *caller, ch *
 		return g.ended(w, r, who, ch)
 	}
 	if f != policy.SMS {
-		defer g.endCodeLater(w, r, ch.Running())
+		defer g.endCodeLater(w, r, who, ch.Running())
 	}
 	if err := g.giveGrant(w, r, who, ch); err != nil {
 		return g.unavailable(w, r, who.own, err)
@@ -247,7 +247,7 @@ func (g *Gate) sendAPI(w http.ResponseWriter, r *http.Request, who *caller, ch *
 		})
 	}
 	accepted := map[string]any{"resend_after": int((wait + time.Second - 1) / time.Second)}
-	if !ch.Named {
+	if !ch.Named() {
 		accepted["sent_to"] = ch.Phone.Mask()
 	}
 	return writeJSON(w, http.StatusAccepted, "application/json", accepted)

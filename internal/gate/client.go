@@ -33,7 +33,7 @@ func (g *Gate) clientOf(r *http.Request) account.Client {
 
 // asker is by whom and for what budgets are kept.
 func (c *caller) asker(rule string) account.Asker {
-	return account.Asker{Device: c.device(), Stranger: c.named, Purpose: purposeOf(rule)}
+	return account.Asker{Device: c.device(), Stranger: c.name, Purpose: purposeOf(rule)}
 }
 
 func purposeOf(rule string) account.Purpose {

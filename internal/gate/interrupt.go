@@ -174,7 +174,7 @@ func (g *Gate) challenge(w http.ResponseWriter, r *http.Request, who *caller, a 
 	ch := &challenge.Challenge{
 		Rules: need.Rules, Account: string(who.id), Binding: who.binding(), Audience: audience(r.Host), Epoch: a.Epoch,
 		Factors: how.factors, SingleUse: need.SingleUse, Details: details, Phone: how.phone, Enrolled: how.enrolled,
-		Opens: openings(unmet), Named: who.named,
+		Opens: openings(unmet), Name: who.name, Subject: who.subject,
 	}
 	switch {
 	case hold:
@@ -212,7 +212,7 @@ func (g *Gate) open(w http.ResponseWriter, r *http.Request, who *caller, ch *cha
 		return nil, nil, err
 	}
 	in := account.Interruption{
-		Rules: strings.Join(ch.Rules, "+"), Fingerprint: fingerprint, Binding: who.binding(), Browser: who.browser(), Device: who.device(), Stranger: who.named,
+		Rules: strings.Join(ch.Rules, "+"), Fingerprint: fingerprint, Binding: who.binding(), Browser: who.browser(), Device: who.device(), Stranger: who.name,
 		Exclusive: ch.SingleUse, ID: id, Lifetime: challenge.Lifetime,
 	}
 	if who.hasBrowser() && who.browser() == "" {

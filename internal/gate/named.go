@@ -202,7 +202,7 @@ func (g *Gate) named(r *http.Request, o own, name string) (*caller, alias.Player
 		return nil, alias.Player{}, err
 	}
 	nobody, someone := nobodyOf(b.Ring, q), b.Accounts.ID(player.Subject)
-	who := &caller{own: o, named: true, backend: b, id: nobody}
+	who := &caller{own: o, name: nameOf(b.Ring, q), subject: player.Subject, backend: b, id: nobody}
 	if err == nil {
 		who.id = someone
 	}
@@ -215,6 +215,12 @@ func (g *Gate) named(r *http.Request, o own, name string) (*caller, alias.Player
 // query is a name that somebody has typed.
 func (g *Gate) query(name string) alias.Query {
 	return alias.Query{Text: name, Phone: phoneText(g.Numbering, name)}
+}
+
+// nameOf returns the keyed hash of a name, the same for all of its spellings.
+func nameOf(ring *seal.Ring, q alias.Query) string {
+	sum := ring.MAC(seal.Alias, "name", q.Canonical())
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
 // nobodyOf returns the account that stands for a name which nobody has.
@@ -238,10 +244,10 @@ func (g *Gate) identifyFor(r *http.Request, o own, id string) (*caller, error) {
 	switch {
 	case err != nil && !isNotFound(err):
 		return nil, &unavailableError{err}
-	case err != nil || !ch.Named:
+	case err != nil || !ch.Named():
 		return g.identify(r, o)
 	}
-	who := &caller{own: o, named: true, backend: b, id: account.ID(ch.Account)}
+	who := &caller{own: o, name: ch.Name, subject: ch.Subject, backend: b, id: account.ID(ch.Account)}
 	who.bound = grant.Bound{Subject: who.id.Hash(), Audience: grant.HashOf(audience(r.Host))}
 	if n, err := base64.RawURLEncoding.Decode(who.bound.Binding[:], []byte(ch.Binding)); err != nil || n != len(who.bound.Binding) {
 		return nil, &unavailableError{errors.New("reading challenge: its binding is none")}
@@ -303,6 +309,22 @@ func (g *Gate) refuseNamed(w http.ResponseWriter, r *http.Request, o own, rules 
 		page:    challengepages.Outcome{Kind: challengepages.OutcomeTryLater, RetryAt: g.Now().Add(namedWindow), Link: "/"},
 		retryAt: g.Now().Add(namedWindow), event: audit.RequestLimited, reason: "name", rules: rules,
 	})
+}
+
+// tellNamed tells a player of what was done by somebody who gave a name of theirs, while the
+// request goes on: whether there is anybody to tell must not show.
+func (g *Gate) tellNamed(r *http.Request, who *caller, alerts []account.Alert) {
+	ctx, base := context.WithoutCancel(r.Context()), g.publicURL(r)
+	go func() {
+		player, err := who.backend.Aliases.Player(ctx, who.subject)
+		switch {
+		case err != nil:
+			g.Failed(nil, err)
+		case player.Subject != "":
+			id := identity.Identity{Subject: player.Subject, Login: player.Login, Email: player.Email, Phone: player.Phone}
+			g.tellFrom(ctx, nil, base, who.backend, id, alerts)
+		}
+	}()
 }
 
 // learn notes under which names a player is known to the site.

@@ -1,15 +1,24 @@
 package gate_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stepgate/stepgate/challengepages"
 	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/courier"
+	"github.com/stepgate/stepgate/internal/notify"
+	"github.com/stepgate/stepgate/internal/smsguard"
 	"github.com/stepgate/stepgate/policy"
+	"github.com/stepgate/stepgate/sms/vonage"
+	"github.com/stepgate/stepgate/sms/vonage/vonagetest"
+	"github.com/stepgate/stepgate/store"
 )
 
 // The thief sends the same reset in the seconds after the victim did, from a browser
@@ -207,4 +216,257 @@ func TestAttackAFloodOfResets(t *testing.T) {
 			}
 		})
 	}
+}
+
+// I11: whoever knows a player's e-mail address and tries phone numbers must not find out
+// which is the same player's: neither by the delay after wrong codes, nor by challenges
+// that push each other out.
+func TestInvariantI11AttackTwoNamesOfOnePlayer(t *testing.T) {
+	w, _ := newNamed(t)
+	first := w.browser("")
+	open := challengeID(t, text(t, first.reset("sari@example.com")))
+	for range 2 {
+		b := w.browser("")
+		id := challengeID(t, text(t, b.reset("sari@example.com")))
+		for range account.AttemptsPerChallenge {
+			b.answer(reset, id, "totp", "000000")
+		}
+	}
+	delayed := w.browser("")
+	id := challengeID(t, text(t, delayed.reset("sari@example.com")))
+	says(t, text(t, delayed.answer(reset, id, "totp", "000000")), "Too many wrong codes")
+	for _, name := range []string{"+6281298765432", "sari", "nobody"} {
+		for range account.MaxPending {
+			b := w.browser("")
+			id := challengeID(t, text(t, b.reset(name)))
+			wantStatus(t, b.answer(reset, id, "totp", "000000"), http.StatusUnprocessableEntity)
+		}
+	}
+	wantStatus(t, first.get("/.stepgate/challenges/"+open), http.StatusOK)
+}
+
+// I11: where a provider makes the codes, it is asked about each answer, whether or not there
+// is a phone that it has sent one to: it takes as long, and fails in the same way.
+func TestInvariantI11AttackResetEnumerationByAProvider(t *testing.T) {
+	w, _ := newNamed(t)
+	v := newVonage(w)
+	verify, err := vonage.NewVerify(vonageConfig(t, v))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.gate.SMS = &courier.Courier{Verifier: verify, VerifierName: "vonage", Guard: newGuard(t, w, smsguard.Limits{})}
+	m := managed{w, v}
+	counted := &operations{Store: w.back.Store, done: map[string]int{}}
+	use := func(b *browser, id string) *http.Response {
+		return b.act(reset, id, challengepages.ActionUse, challengepages.FieldFactor, "sms")
+	}
+	walk := func(name string, knows bool) (steps []string) {
+		w.attach(w.back.Store, w.back.Ring)
+		w.gate.SMS = &courier.Courier{Verifier: verify, VerifierName: "vonage", Guard: newGuard(t, w, smsguard.Limits{})}
+		b := w.browser("")
+		id := challengeID(t, text(t, b.reset(name)))
+		started := m.asked(vonagetest.Verify)
+		use(b, id)
+		if knows {
+			waitFor(t, func() bool { return m.asked(vonagetest.Verify) > started })
+			waitFor(t, func() bool {
+				ch, err := w.back.Challenges.Get(t.Context(), id)
+				return err == nil && ch.Verification != ""
+			})
+		}
+		courier := w.gate.SMS
+		w.attach(counted, w.back.Ring)
+		w.gate.SMS = courier
+		clear(counted.done)
+		for range account.AttemptsPerChallenge {
+			checked := m.asked(vonagetest.VerifyCheck)
+			res := b.answer(reset, id, "sms", "000000")
+			page := alike.ReplaceAllString(text(t, res), "X")
+			steps = append(steps, fmt.Sprint(res.StatusCode, m.asked(vonagetest.VerifyCheck)-checked, counted.done, page))
+			clear(counted.done)
+		}
+		w.attach(counted.Store, w.back.Ring)
+		return steps
+	}
+	want := walk("nobody", false)
+	for name, knows := range map[string]bool{"budi": true, "sari": false, "agus": true} {
+		for i, got := range walk(name, knows) {
+			if got != want[i] {
+				t.Errorf("%s, answer %d:\n%s\nwhere nobody gets\n%s", name, i, got, want[i])
+			}
+		}
+	}
+	v.Close()
+	w.clock.add(7 * 24 * time.Hour) // so that the wrong answers are forgotten
+	for _, name := range []string{"nobody", "budi"} {
+		b := w.browser("")
+		w.gate.SMS = &courier.Courier{Verifier: verify, VerifierName: "vonage", Guard: newGuard(t, w, smsguard.Limits{})}
+		id := challengeID(t, text(t, b.reset(name)))
+		if res := b.answer(reset, id, "sms", "000000"); res.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("%s: status %d while the provider is down, want 503", name, res.StatusCode)
+		}
+	}
+}
+
+// waitFor waits until something that happens beside an answer has happened.
+func waitFor(t *testing.T, happened func() bool) {
+	t.Helper()
+	for range 5000 {
+		if happened() {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal("it did not happen")
+}
+
+// A player is told of guesses at a name of theirs, and who guesses does not wait for that.
+// Of guesses at a name that nobody has nobody is told.
+func TestAPlayerIsToldOfAStrangersGuesses(t *testing.T) {
+	w, _ := newNamed(t)
+	told, release := make(chan notify.Notice, 10), make(chan struct{})
+	w.gate.Notify = func(_ context.Context, n notify.Notice) error {
+		<-release
+		told <- n
+		return nil
+	}
+	guess := func(name string) {
+		for range account.ManyFailures {
+			b := w.browser("")
+			wantStatus(t, b.answer(reset, challengeID(t, text(t, b.reset(name))), "totp", "000000"), http.StatusUnprocessableEntity)
+			w.clock.add(2 * time.Hour)
+		}
+	}
+	guess("nobody")
+	guess("sari")
+	close(release)
+	if n := <-told; n.Subject != "id-sari" || n.Email != "sari@example.com" || n.Kind != string(account.KindFailures) {
+		t.Errorf("told %+v, want sari of many failures", n)
+	}
+	select {
+	case n := <-told:
+		t.Errorf("told %+v of somebody's guesses at a name that nobody has", n)
+	default:
+	}
+}
+
+// Names that nobody has fill the store for a while only, and what is forgotten of them is
+// forgotten of a player's names at the same moment (I11).
+func TestAttackNamesThatNobodyHasAreForgottenAsAPlayers(t *testing.T) {
+	w, _ := newNamed(t)
+	accounts := func() int {
+		t.Helper()
+		if _, err := w.back.Store.Expire(t.Context(), 10_000); err != nil {
+			t.Fatal(err)
+		}
+		all, err := w.back.Store.Scan(t.Context(), "account/", "", 10_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	before := accounts()
+	for i := range 20 {
+		w.browser("").reset(fmt.Sprint("nobody ", i))
+	}
+	if n := accounts(); n != before+20 {
+		t.Fatalf("%d accounts, want %d", n, before+20)
+	}
+	w.clock.add(10 * time.Minute)
+	if n := accounts(); n != before {
+		t.Errorf("%d accounts once the challenges are over, want %d", n, before)
+	}
+	// Seven wrong codes are remembered for seven days after the last.
+	left := func(name string) string {
+		b := w.browser("")
+		return b.w.delay(b, name)
+	}
+	for _, name := range []string{"sari", "nobody"} {
+		for range 7 {
+			b := w.browser("")
+			b.answer(reset, challengeID(t, text(t, b.reset(name))), "totp", "000000")
+			w.clock.add(15 * time.Minute)
+		}
+	}
+	w.clock.add(6 * 24 * time.Hour)
+	if s, n := left("sari"), left("nobody"); s != n || s == "" {
+		t.Errorf("after six days sari is delayed by %q and nobody by %q", s, n)
+	}
+	w.clock.add(9 * 24 * time.Hour)
+	if s, n := left("sari"), left("nobody"); s != n || s != "" {
+		t.Errorf("after two weeks sari is delayed by %q and nobody by %q", s, n)
+	}
+	w.clock.add(2 * 24 * time.Hour)
+	if n := accounts(); n != before {
+		t.Errorf("%d accounts at the end, want %d", n, before)
+	}
+}
+
+// delay spends one attempt at a name and returns for how long the next one is not looked
+// at; empty if it is at once.
+func (w *world) delay(b *browser, name string) string {
+	w.t.Helper()
+	id := challengeID(w.t, text(w.t, b.reset(name)))
+	b.answer(reset, id, "totp", "000000")
+	res := b.with("").json("POST", "/.stepgate/challenges/"+id, `{"factor":"totp","code":"000000"}`)
+	return res.Header.Get("Retry-After")
+}
+
+// I3, I4: fifty right answers at once release the reset once.
+func TestInvariantI4FiftyAtOnceResetOnce(t *testing.T) {
+	w, secret := newNamed(t)
+	b := w.browser("")
+	id := challengeID(t, text(t, b.reset("sari")))
+	code := w.totp(secret)
+	var wait sync.WaitGroup
+	for range 50 {
+		r := b.request("POST", reset, formType, form(challengepages.FieldChallenge, id, challengepages.FieldAction, challengepages.ActionAnswer,
+			challengepages.FieldFactor, "totp", challengepages.FieldCode, code))
+		wait.Go(func() {
+			if err := w.gate.Serve(httptest.NewRecorder(), r, next{w}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	wantHits(t, w, 1)
+}
+
+// A crash between the account's word and the challenge's, and a store that is down at any
+// write, release nothing and give no code a second life.
+func TestInvariantI4AResetOverACrash(t *testing.T) {
+	w, secret := newNamed(t)
+	b := w.browser("")
+	id := challengeID(t, text(t, b.reset("sari")))
+	down := &failing{Store: w.back.Store}
+	w.attach(down, w.back.Ring)
+	for n := 1; n <= 2; n++ {
+		down.after = n
+		wantStatus(t, b.answer(reset, id, "totp", w.totp(secret)), http.StatusServiceUnavailable)
+		wantHits(t, w, 0)
+		down.after = 0
+		w.clock.add(time.Minute)
+	}
+	// The second write was lost after the first had used the code up: the challenge is over.
+	wantStatus(t, b.answer(reset, id, "totp", w.totp(secret)), http.StatusGone)
+	wantHits(t, w, 0)
+	id = challengeID(t, text(t, b.reset("sari")))
+	wantStatus(t, b.answer(reset, id, "totp", w.totp(secret)), http.StatusOK)
+	wantHits(t, w, 1)
+}
+
+// failing is a store that fails from the nth update on; never for 0.
+type failing struct {
+	store.Store
+	after, done int
+}
+
+func (f *failing) Update(ctx context.Context, key store.Key, change store.Change) error {
+	if f.after > 0 {
+		if f.done++; f.done >= f.after {
+			f.done = 0
+			return errDown
+		}
+	}
+	return f.Store.Update(ctx, key, change)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/stepgate/stepgate/challengepages"
+	"github.com/stepgate/stepgate/identity"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/sms"
@@ -34,27 +35,37 @@ func (g *Gate) tell(w http.ResponseWriter, r *http.Request, who *caller, alerts 
 	if len(alerts) == 0 {
 		return
 	}
+	if who.named() {
+		g.tellNamed(r, who, alerts)
+		return
+	}
 	if w != nil {
 		// Failing to flush means that the client is gone.
 		_ = http.NewResponseController(w).Flush()
 	}
+	g.tellFrom(context.WithoutCancel(r.Context()), r, g.publicURL(r), who.backend, who.identity, alerts)
+}
+
+// tellFrom tells a player on every channel. r is what events are about; nil for what
+// happens beside a request. base is the URL of the site, empty for notices without a link.
+func (g *Gate) tellFrom(ctx context.Context, r *http.Request, base string, b *Backend, who identity.Identity, alerts []account.Alert) {
 	t := teller{
-		backend: who.backend, sms: g.SMS, pages: g.Pages, notify: g.Notify, desk: g.desk(who.backend),
+		backend: b, sms: g.SMS, pages: g.Pages, notify: g.Notify, desk: g.desk(b),
 		observe: func(e audit.Event) { g.observe(r, e) }, failed: func(err error) { g.Failed(r, err) },
 	}
 	for _, alert := range alerts {
 		link := ""
-		if base := g.publicURL(r); base != "" {
+		if base != "" {
 			link = noticeURL(base, g.Prefix) + alert.Token
 		}
-		t.tell(context.WithoutCancel(r.Context()), who.identity, alert, g.noticePhones(who, alert), link)
+		t.tell(ctx, who, alert, g.noticePhones(who, alert), link)
 	}
 }
 
 // noticePhones returns who gets the SMS of an alert.
-func (g *Gate) noticePhones(who *caller, alert account.Alert) []sms.Number {
+func (g *Gate) noticePhones(who identity.Identity, alert account.Alert) []sms.Number {
 	phones := slices.Clone(alert.Phones)
-	if known, err := g.Numbering.Parse(who.identity.Phone); err == nil {
+	if known, err := g.Numbering.Parse(who.Phone); err == nil {
 		phones = append(phones, known)
 	}
 	slices.Sort(phones)

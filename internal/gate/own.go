@@ -113,7 +113,7 @@ func (g *Gate) serveChallenge(w http.ResponseWriter, r *http.Request, o own, id,
 		if err != nil {
 			return g.unavailable(w, r, o, err)
 		}
-		defer g.endCodeLater(w, r, running)
+		defer g.endCodeLater(w, r, who, running)
 		return g.challengeState(w, r, who, ch)
 	default:
 		return g.notFound(w, r, o)

@@ -38,9 +38,10 @@ type pass func(w http.ResponseWriter, r *http.Request, who *caller, passed *chal
 // caller is who sent a request, as far as the gate is concerned.
 type caller struct {
 	own own
-	// named tells that the caller has named the account and shown no session.
-	named   bool
-	backend *Backend
+	// name is the keyed hash of the name that the caller has given and subject whose it is,
+	// if anybody's; empty where a session was shown.
+	name, subject string
+	backend       *Backend
 	// borne is every session credential of the request; credential is the one of them
 	// that speaks for the caller.
 	borne      identity.Credential
@@ -63,6 +64,9 @@ type caller struct {
 	proof       account.Proof
 	provedPhone sms.Number
 }
+
+// named reports whether the caller has named the account and shown no session.
+func (c *caller) named() bool { return c.name != "" }
 
 // binding returns the keyed hash of what the caller is bound to, as records keep it.
 func (c *caller) binding() string {
@@ -118,7 +122,7 @@ func (c *caller) knowLane(a *account.Account) {
 // countingLane returns what keeps the SMS of a trusted browser apart from others: whoever
 // uses up a player's codes elsewhere does not leave the player without.
 func (c *caller) countingLane(ctx context.Context) (string, error) {
-	if c.named {
+	if c.named() {
 		return "/stranger", nil
 	}
 	if c.lane == nil {
@@ -139,7 +143,7 @@ func (c *caller) hasBrowser() bool { return c.credential.Kind != identity.Bearer
 // owns reports whether a challenge was opened for this caller: the same account,
 // session, host and browser.
 func (c *caller) owns(ch *challenge.Challenge, host string) bool {
-	return ch.Named == c.named && ch.Account == string(c.id) && ch.Binding == c.binding() && ch.Audience == audience(host) &&
+	return ch.Name == c.name && ch.Account == string(c.id) && ch.Binding == c.binding() && ch.Audience == audience(host) &&
 		(ch.Browser == "" && !c.hasBrowser() || ch.Browser != "" && ch.Browser == c.browser())
 }
 

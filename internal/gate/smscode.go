@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/stepgate/stepgate/internal/challenge"
 	"github.com/stepgate/stepgate/internal/courier"
 	"github.com/stepgate/stepgate/internal/delivery"
+	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/sms"
 )
@@ -42,7 +44,7 @@ func (g *Gate) deliver(r *http.Request, who *caller, send challenge.Send) (*chal
 	switch {
 	case !send.Granted:
 		return send.Challenge, nil
-	case who.named:
+	case who.named():
 		g.deliverAside(r, who, send)
 		return send.Challenge, nil
 	default:
@@ -162,7 +164,7 @@ func (g *Gate) sendSMS(from sender, who *caller, e errand) (courier.Sent, error)
 // rankOf returns which codes for a number a code may end at its provider.
 func rankOf(who *caller, p courier.Purpose, lane string) courier.Rank {
 	switch {
-	case p.Challenge == "", who.named:
+	case p.Challenge == "", who.named():
 		return courier.Setup
 	case lane == "":
 		return courier.Challenge
@@ -217,13 +219,13 @@ func (g *Gate) checks(code delivery.Running) bool {
 // attempt is spent before the provider is asked, which no transaction waits for. An
 // error says that the provider could not tell, or is the store's. over tells that the
 // code is no longer good, whatever was typed.
-func (g *Gate) askProvider(r *http.Request, who *caller, ch *challenge.Challenge, answer account.Answer) (result account.Result, over bool, err error) {
+func (g *Gate) askProvider(r *http.Request, who *caller, verification string, answer account.Answer) (result account.Result, over bool, err error) {
 	result, ticket, err := who.backend.Accounts.Attempt(r.Context(), who.id, answer)
 	if err != nil || ticket == nil {
 		return result, false, err
 	}
 	ctx := context.WithoutCancel(r.Context())
-	checked, asked := g.SMS.Check(ctx, ch.Verification, answer.Code)
+	checked, asked := g.SMS.Check(ctx, verification, answer.Code)
 	result, err = who.backend.Accounts.Settle(ctx, who.id, ticket, asked == nil && checked == sms.CheckedRight)
 	if err == nil {
 		err = asked
@@ -243,13 +245,27 @@ func (g *Gate) endCode(ctx context.Context, r *http.Request, code delivery.Runni
 }
 
 // endCodeLater is endCode once the answer has been written, so that nobody waits for it.
-func (g *Gate) endCodeLater(w http.ResponseWriter, r *http.Request, code delivery.Running) {
+// Whoever has named an account must not see by their connection that there was a code.
+func (g *Gate) endCodeLater(w http.ResponseWriter, r *http.Request, who *caller, code delivery.Running) {
 	if !g.checks(code) {
+		return
+	}
+	if who.named() {
+		ctx := context.WithoutCancel(r.Context())
+		go g.endCode(ctx, nil, code)
 		return
 	}
 	// Failing to flush means that the client is gone.
 	_ = http.NewResponseController(w).Flush()
 	g.endCode(context.WithoutCancel(r.Context()), r, code)
+}
+
+// decoyOf returns the name of a code that no provider has made, in the form of one that was:
+// a UUID of version 4 (RFC 9562).
+func decoyOf(ring *seal.Ring, challengeID string) string {
+	id := ring.MAC(seal.Alias, "decoy", challengeID)
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", id[0:4], id[4:6], id[6:8], id[8:10], id[10:16])
 }
 
 // verified tells the courier that a code came back, by which it knows the messages that
