@@ -9,6 +9,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/stepgate/stepgate/internal/gate"
 )
 
 // aliasPlayer is a line of an import: the names under which the site knows a player.
@@ -46,8 +48,7 @@ func readAliases(file, format string, data []byte) ([]aliasPlayer, error) {
 		case p.Login == "" && p.Email == "" && p.Phone == "":
 			return atLine(line, "it has no name: write a login, an email or a phone, or leave the line out")
 		}
-		for _, n := range []string{"subject " + p.Subject, p.Login, p.Email, p.Phone} {
-			n = strings.ToLower(strings.TrimSpace(n))
+		for _, n := range []string{"subject " + p.Subject, canonical(p.Login), canonical(p.Email), canonical(p.Phone)} {
 			if before := taken[n]; n != "" && before != 0 && before != line {
 				return atLine(line, "it has a subject or a name that line %d has too: whose it is must be certain", before)
 			}
@@ -61,6 +62,10 @@ func readAliases(file, format string, data []byte) ([]aliasPlayer, error) {
 	}
 	return players, err
 }
+
+// canonical returns one text for all spellings of a name. Which numbers are phones is the
+// gateway's to say; here those of Indonesia are, as by default.
+func canonical(name string) string { return gate.Directory{}.Canonical(name) }
 
 // lineError is a mistake in a line.
 type lineError struct {

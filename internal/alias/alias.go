@@ -16,9 +16,14 @@
 //
 // # Spellings
 //
-// Names are compared in Unicode's form NFC, without regard to case and to blanks around
-// them. Look-alikes are other names. Where the site tells names apart that we do not, two
-// players claim one, and it is nobody's.
+// A name stands for its player as the site gives it, without regard to case, to blanks
+// around it and to how accents are encoded (Unicode's form NFC).
+//
+// A site's database may take more names for one: for most collations é is e, and some do
+// not see what is invisible. Then a player with such a look-alike of somebody's name could
+// answer for them. So names are claimed by what is left of them when all of that is taken
+// away, and those of two players that are the same by then are nobody's, however each is
+// spelled. Where a site tells them apart the operator can: an import is for one spelling.
 //
 // # What is kept
 //
@@ -94,6 +99,28 @@ func fold(name string) string {
 	return norm.NFC.String(cases.Fold().String(norm.NFC.String(name)))
 }
 
+// skeleton returns what is left of a folded name once everything is taken away that some
+// database does not compare. It stands in no key's place but by its hash, and must be the
+// same for ever: the tables of Unicode are for assigned characters.
+func skeleton(folded string) string {
+	s := norm.NFKD.String(cases.Fold().String(norm.NFKD.String(folded)))
+	return letters.Replace(strings.Map(func(r rune) rune {
+		if unicode.In(r, unseen...) {
+			return -1
+		}
+		return r
+	}, s))
+}
+
+// unseen is what collations and programs leave out: accents, blanks, and what is written in
+// no ink.
+var unseen = []*unicode.RangeTable{unicode.Inherited, unicode.Me, unicode.Cf, unicode.White_Space, unicode.Other_Default_Ignorable_Code_Point}
+
+// letters are those whose accents are a part of them (but DUCET gives them the weight of
+// the letter without), the dotless i, of which upper case makes an I, and the full stop of
+// domain names in Chinese.
+var letters = strings.NewReplacer("ı", "i", "ø", "o", "ł", "l", "đ", "d", "ħ", "h", "ŧ", "t", "æ", "ae", "œ", "oe", "。", ".")
+
 // kind is how a name is used.
 type kind string
 
@@ -103,10 +130,21 @@ const (
 	phone kind = "phone"
 )
 
-// name is one name of a player, folded.
+// name is one name of a player: the skeleton under which it is claimed.
 type name struct {
 	Kind kind   `json:"kind"`
 	Text string `json:"text"`
+}
+
+// spelled is a name as its player spells it, folded.
+type spelled struct {
+	name
+	as string
+}
+
+func spell(k kind, text string) spelled {
+	as := fold(text)
+	return spelled{name{k, skeleton(as)}, as}
 }
 
 // known is the record of a player. Claimed are the names of which a record may say that
@@ -117,9 +155,9 @@ type known struct {
 }
 
 // all returns the names that can be somebody's.
-func (n Names) all() []name {
-	names := []name{{login, fold(n.Login)}, {email, fold(n.Email)}, {phone, fold(n.Phone)}}
-	return slices.DeleteFunc(names, func(n name) bool { return n.Text == "" })
+func (n Names) all() []spelled {
+	names := []spelled{spell(login, n.Login), spell(email, n.Email), spell(phone, n.Phone)}
+	return slices.DeleteFunc(names, func(n spelled) bool { return n.Text == "" })
 }
 
 // claims is the record of a name.
@@ -130,19 +168,19 @@ type claims struct {
 // claim says that a player is known under a name.
 type claim struct {
 	Subject string `json:"subject"`
-	// Ruled tells that the operator has said so, which outweighs what others claim.
+	// As is how the player spells it, folded.
+	As string `json:"as"`
+	// Ruled tells that the operator has said so of this spelling, which outweighs what
+	// others claim.
 	Ruled bool `json:"ruled,omitempty"`
 }
 
-// holder returns whose a name is; empty if it is nobody's.
-func (c *claims) holder() string {
+// holder returns whose a name is, as somebody spells it; empty if it is nobody's.
+func (c *claims) holder(as string) string {
 	for _, one := range c.Claims {
-		if one.Ruled {
+		if one.As == as && (one.Ruled || len(c.Claims) == 1) {
 			return one.Subject
 		}
-	}
-	if len(c.Claims) == 1 {
-		return c.Claims[0].Subject
 	}
 	return ""
 }
@@ -237,14 +275,18 @@ func (b *Book) note(ctx context.Context, subject string, n Names, ruled bool) er
 	if old.Names == n && len(old.Claimed) == len(n.all()) && !ruled {
 		return nil
 	}
-	names := n.all()
+	spellings := n.all()
+	var names []name
+	for _, one := range spellings {
+		names = append(names, one.name)
+	}
 	// Another gateway may note another change at the same time; none forgets the other's.
 	claimed, err := b.change(ctx, subject, func(k *known) { k.Claimed = union(k.Claimed, names) })
 	if err != nil {
 		return err
 	}
-	for _, one := range names {
-		if err := b.claim(ctx, one, claim{subject, ruled}); err != nil {
+	for _, one := range spellings {
+		if err := b.claim(ctx, one.name, claim{subject, one.as, ruled}); err != nil {
 			return err
 		}
 	}
@@ -307,22 +349,34 @@ func (b *Book) player(ctx context.Context, subject string) (known, error) {
 	}
 }
 
-// claim notes a claim to a name. One that the operator has made stays so.
+// claim notes a claim to a name. What the operator has said stays so as long as the
+// spelling does, and until they say it of another player. The claims of others stay: once
+// the operator's player gives the name up, it must not be the next thief's alone.
 func (b *Book) claim(ctx context.Context, n name, mine claim) error {
 	err := b.names.Update(ctx, b.nameID(n), func(c *claims) (*seal.Next[claims], error) {
 		if c == nil {
 			c = new(claims)
 		}
+		before := slices.Clone(c.Claims)
 		i := slices.IndexFunc(c.Claims, func(other claim) bool { return other.Subject == mine.Subject })
-		switch {
+		switch next := mine; {
 		case mine.Ruled:
-			c.Claims = []claim{mine}
+			for k := range c.Claims {
+				c.Claims[k].Ruled = c.Claims[k].Ruled && c.Claims[k].As != mine.As
+			}
+			if i < 0 {
+				c.Claims = append(c.Claims, mine)
+			} else {
+				c.Claims[i] = mine
+			}
 		case i >= 0:
-			return nil, nil
-		case len(c.Claims) >= maxClaims:
-			return nil, nil // nobody's anyway
-		default:
+			next.Ruled = c.Claims[i].Ruled && c.Claims[i].As == mine.As
+			c.Claims[i] = next
+		case len(c.Claims) < maxClaims: // or else it is nobody's anyway
 			c.Claims = append(c.Claims, mine)
+		}
+		if slices.Equal(before, c.Claims) {
+			return nil, nil
 		}
 		return &seal.Next[claims]{Value: c}, nil
 	})
@@ -341,14 +395,15 @@ func (b *Book) release(ctx context.Context, n name, subject string) error {
 		if c == nil {
 			return nil, nil
 		}
-		before := len(c.Claims)
-		c.Claims = slices.DeleteFunc(c.Claims, func(other claim) bool { return other.Subject == subject })
+		i := slices.IndexFunc(c.Claims, func(other claim) bool { return other.Subject == subject })
 		switch {
-		case before >= maxClaims:
+		case i < 0:
+			return nil, nil
+		case len(c.Claims) >= maxClaims:
 			// Whom the record has no room for may claim it still.
-			return nil, nil
-		case len(c.Claims) == before:
-			return nil, nil
+			c.Claims[i].Ruled = false
+		default:
+			c.Claims = slices.Delete(c.Claims, i, i+1)
 		}
 		return &seal.Next[claims]{Value: c, Delete: len(c.Claims) == 0}, nil
 	})
@@ -361,10 +416,9 @@ func (b *Book) release(ctx context.Context, n name, subject string) error {
 // Resolve returns the player whose name it is, or ErrUnknown. It reads as much and computes
 // as much for a name that nobody has (invariant I11).
 func (b *Book) Resolve(ctx context.Context, q Query) (Player, error) {
-	text := fold(q.Text)
 	var holders []string
-	for _, one := range []name{{login, text}, {email, text}, {phone, fold(q.Phone)}} {
-		c, err := b.names.Get(ctx, b.nameID(one))
+	for _, one := range []spelled{spell(login, q.Text), spell(email, q.Text), spell(phone, q.Phone)} {
+		c, err := b.names.Get(ctx, b.nameID(one.name))
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			continue
@@ -372,7 +426,7 @@ func (b *Book) Resolve(ctx context.Context, q Query) (Player, error) {
 			return Player{}, fmt.Errorf("reading a name: %w", err)
 		}
 		// One that two claim counts as a holder that nobody is.
-		if h := c.holder(); !slices.Contains(holders, h) {
+		if h := c.holder(one.as); !slices.Contains(holders, h) {
 			holders = append(holders, h)
 		}
 	}

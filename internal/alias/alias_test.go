@@ -256,3 +256,83 @@ func TestInvariantI8NamesStandInNoErrorAndNoLog(t *testing.T) {
 		t.Errorf("printed: %s", text)
 	}
 }
+
+// A thief sets the own name to something that the site's database takes for the victim's
+// when it looks it up (collations that ignore accents, case, width and what cannot be seen;
+// toUpperCase, which makes an I of a dotless one), and resets under that. If it were the
+// thief's alone, the thief's factor would open the victim's account.
+func TestAttackALookAlikeOfTheVictimsNameIsNobodys(t *testing.T) {
+	for _, like := range []string{
+		"mike@example.com ", "MIKE@EXAMPLE.COM", "míke@example.com", "mi\u0301ke@example.com", "mıke@example.com", "mİke@example.com",
+		"mi\u212ae@example.com", "ｍｉｋｅ＠example.com", "mi\u200bke@example.com", "mi\u00adke@example.com", "mike\u00a0@example.com",
+		"mi ke@example.com", "\ufeffmike@example.com", "mike@example\u3002com", "mi\ufe0fke@example.com", "mi\u3164ke@example.com",
+	} {
+		w := newWorld(t)
+		w.learn("victim", Names{Email: "mike@example.com"})
+		w.learn("thief", Names{Email: like})
+		w.want(like, "")
+		w.want("mike@example.com", "")
+		// The operator's word is for one spelling, and gives nobody another.
+		if err := w.book.Import(t.Context(), "victim", Names{Email: "mike@example.com"}); err != nil {
+			t.Fatal(err)
+		}
+		w.want("mike@example.com", "victim")
+		if fold(like) != "mike@example.com" {
+			w.want(like, "")
+		}
+		// Nor does the thief have it who claims it as the login name.
+		w = newWorld(t)
+		w.learn("victim", Names{Email: "mike@example.com"})
+		w.learn("thief", Names{Login: like})
+		w.want(like, "")
+	}
+}
+
+// Two players whose names differ by what some sites ignore have them both, if the operator
+// says whose each is.
+func TestTheOperatorTellsLookAlikesApart(t *testing.T) {
+	w := newWorld(t)
+	for subject, login := range map[string]string{"1": "jose", "2": "josé", "3": "JÓSÉ"} {
+		if err := w.book.Import(t.Context(), subject, Names{Login: login}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.want("jose", "1")
+	w.want("José", "2")
+	w.want("jósé", "3")
+	w.want("jòse", "")
+	// Who takes another spelling later loses the operator's word with the old one.
+	w.learn("3", Names{Login: "jose"})
+	w.want("jose", "1")
+	w.want("jósé", "")
+	w.learn("1", Names{Login: "pepe"})
+	w.want("jose", "")
+	w.want("josé", "2")
+}
+
+// What others claim is not forgotten because the operator has said whose a name is: once
+// that player gives it up, it is not the next thief's alone.
+func TestAttackAClaimOutlivesTheOperatorsWordForAnother(t *testing.T) {
+	w := newWorld(t)
+	w.learn("victim", Names{Email: "a@example.com"})
+	imported := func(email string) {
+		t.Helper()
+		if err := w.book.Import(t.Context(), "other", Names{Email: email}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	imported("a@example.com") // by mistake
+	w.want("a@example.com", "other")
+	imported("b@example.com")
+	w.want("a@example.com", "victim")
+	w.learn("thief", Names{Email: "a@example.com"})
+	w.want("a@example.com", "")
+	// Nor is a name that a crowd claims anybody's after that.
+	for i := range 2 * maxClaims {
+		w.learn(fmt.Sprint("crowd ", i), Names{Email: "c@example.com"})
+	}
+	imported("c@example.com")
+	w.want("c@example.com", "other")
+	imported("d@example.com")
+	w.want("c@example.com", "")
+}

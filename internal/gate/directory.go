@@ -22,6 +22,11 @@ func (d Directory) Import(ctx context.Context, subject, login, email, phone stri
 	return d.Backend.Aliases.Import(ctx, subject, alias.Names{Login: login, Email: email, Phone: phoneText(d.Numbering, phone)})
 }
 
+// Canonical returns one text for all spellings of a name; empty if it can be nobody's.
+func (d Directory) Canonical(name string) string {
+	return alias.Query{Text: name, Phone: phoneText(d.Numbering, name)}.Canonical()
+}
+
 // Show returns the keyed hash of the account that a name stands for; empty if it is
 // nobody's.
 func (d Directory) Show(ctx context.Context, name string) (string, error) {
