@@ -31,7 +31,9 @@ type Report struct {
 	// Readings are the forms of the path that were compared with the rules.
 	Readings []Reading `json:"readings"`
 
-	requirement policy.Requirement
+	// requirement is what the player's session has to meet, and named what the account has
+	// to that the request names.
+	requirement, named policy.Requirement
 	// onlyDevice tells that nothing but a rule for new devices holds the request back.
 	onlyDevice bool
 }
@@ -45,6 +47,8 @@ type Verdict struct {
 	Parts   []Part `json:"parts"`
 	// Kind tells rules apart that are no protect blocks.
 	Kind policy.Kind `json:"kind,omitempty"`
+	// NamedBy are the places where the request names the account, for a rule that asks it.
+	NamedBy []string `json:"named_by,omitempty"`
 }
 
 // Part is one thing that a rule asks for.
@@ -72,6 +76,9 @@ func Explain(s *Site, r *Request) (*Report, error) {
 	out := &Report{Site: s, Outcome: outcomeOf(&e.Decision), Refuse: e.Refuse, Rules: []Verdict{}, Readings: []Reading{}}
 	for _, v := range e.Verdicts {
 		verdict := Verdict{Rule: v.Rule.Name, Applies: v.Applies, Depends: v.Depends, Report: v.Rule.Report, Kind: v.Rule.Kind, Parts: []Part{}}
+		for _, n := range v.Rule.NamedBy {
+			verdict.NamedBy = append(verdict.NamedBy, fmt.Sprintf("%s.%s", n.Source, n.Name))
+		}
 		for _, p := range v.Parts {
 			verdict.Parts = append(verdict.Parts, Part(p))
 		}
@@ -80,7 +87,15 @@ func Explain(s *Site, r *Request) (*Report, error) {
 	for _, reading := range e.Readings {
 		out.Readings = append(out.Readings, Reading(reading))
 	}
-	rules := enforced(e.Rules)
+	var named, rules []*policy.Rule
+	for _, r := range enforced(e.Rules) {
+		if len(r.NamedBy) > 0 {
+			named = append(named, r)
+		} else {
+			rules = append(rules, r)
+		}
+	}
+	out.named = policy.Require(named)
 	out.requirement = policy.Require(rules)
 	out.onlyDevice = !slices.ContainsFunc(rules, func(r *policy.Rule) bool { return r.Kind != policy.NewDevice })
 	return out, nil
@@ -161,6 +176,8 @@ func (v *Verdict) words() string {
 		words += ", to players whose browser is not trusted"
 	case v.Kind != policy.Sensitive:
 		words += ", and holds nothing back: it names a " + string(v.Kind)
+	case len(v.NamedBy) > 0:
+		words += ", and asks the account that " + strings.Join(v.NamedBy, " or ") + " names, wherever it stands"
 	}
 	if v.Report && (v.Applies || v.Depends) {
 		words += ", but only REPORTS: it protects nothing"
@@ -180,7 +197,6 @@ func (p *Part) words() string {
 
 // meets says what an enrolled player without a grant meets.
 func (r *Report) meets() string {
-	need := r.requirement
 	switch r.Outcome {
 	case Refused:
 		return fmt.Sprintf("=> refused with 400 (%s): no honest client sends this", r.Refuse)
@@ -189,8 +205,24 @@ func (r *Report) meets() string {
 	case GoesOn:
 		return "=> it goes on to the site"
 	}
+	var lines []string
+	if need := r.requirement; len(need.Rules) > 0 {
+		anonymous := string(need.Anonymous)
+		if r.onlyDevice {
+			anonymous = "it goes on"
+		}
+		lines = append(lines, "=> "+challengeOf(need, fmt.Sprintf("; nobody logged in: %s; no factor yet: %s", anonymous, need.Unenrolled)))
+	}
+	if need := r.named; len(need.Rules) > 0 {
+		lines = append(lines, "=> "+challengeOf(need, "; to the account that is named, whoever is logged in, and alike for every name; goes on from a browser that the account trusts"))
+	}
+	return strings.Join(lines, "\n  ")
+}
+
+// challengeOf words a challenge; rest is said of one that can be passed.
+func challengeOf(need policy.Requirement, rest string) string {
 	if len(need.Factors) == 0 {
-		return "=> refused: the rules accept no factor in common"
+		return "refused: the rules accept no factor in common"
 	}
 	how := fmt.Sprintf("opens for %v", need.MaxAge)
 	if need.SingleUse {
@@ -207,18 +239,14 @@ func (r *Report) meets() string {
 	for _, d := range need.Details {
 		details = append(details, d.Label)
 	}
-	text := fmt.Sprintf("=> a challenge, %s, by %s", how, strings.Join(factors, ", "))
+	text := fmt.Sprintf("a challenge, %s, by %s", how, strings.Join(factors, ", "))
 	if len(details) > 0 {
 		text += "; it shows " + strings.Join(details, ", ")
 	}
 	for _, hold := range need.Holds {
 		text += fmt.Sprintf("; refused for %v after %s", hold.For, causes(hold.After))
 	}
-	anonymous := string(need.Anonymous)
-	if r.onlyDevice {
-		anonymous = "it goes on"
-	}
-	return text + fmt.Sprintf("; nobody logged in: %s; no factor yet: %s", anonymous, need.Unenrolled)
+	return text + rest
 }
 
 func causes(after []policy.Cause) string {

@@ -21,6 +21,14 @@ func site(tb testing.TB, hosts ...string) *Site {
 			},
 		},
 		{Name: "rpc", Paths: []string{"/rpc"}, Conditions: []policy.Condition{{Place: policy.InJSON, Name: "method", Values: []string{"withdraw"}}}},
+		{
+			Name: "reset", Paths: []string{"/password/reset"}, SingleUse: true,
+			NamedBy: []policy.Naming{{Source: policy.FromForm, Name: "email"}, {Source: policy.FromJSON, Name: "user.email"}},
+		},
+		{Name: "account", Paths: []string{"/password/reset/mine"}},
+		{
+			Name: "mine", Paths: []string{"/password/reset/mine"}, NamedBy: []policy.Naming{{Source: policy.FromQuery, Name: "login"}},
+		},
 		{Name: "trial", Paths: []string{"/trial"}, Report: true},
 	})
 	if err != nil {
@@ -66,6 +74,14 @@ func TestExplainSaysWhatARequestMeets(t *testing.T) {
 		{"POST", "https://casino.example/rpc", `{"method":"withdraw"}`, true, []string{"rule rpc applies", "=> a challenge, opens for 5m0s"}},
 		{"POST", "https://casino.example/rpc", `{"method":"play"}`, true, []string{"rule rpc does not apply", "=> it goes on"}},
 		{"POST", "https://casino.example/wallet/withdraw%00", "", true, []string{"=> refused with 400 (control_byte)"}},
+		{"POST", "https://casino.example/password/reset", "email=budi", true, []string{
+			"rule reset applies, and asks the account that form.email or json.user.email names, wherever it stands",
+			"=> a challenge, for this request alone, by totp, sms, recovery_key; to the account that is named, whoever is logged in",
+		}},
+		{"POST", "https://casino.example/password/reset/mine", "", true, []string{
+			"rule account applies\n", "rule mine applies, and asks the account that query.login names",
+			"=> a challenge, opens for 5m0s, by totp, sms, recovery_key; nobody logged in: refuse; no factor yet: enrol\n  => a challenge, opens for 5m0s",
+		}},
 		{"GET", "https://casino.example/trial", "", true, []string{"rule trial applies, but only REPORTS", "=> it goes on"}},
 		{"GET", "https://casino.example", "", true, []string{"no rule has a path that any reading of this request hits", "=> it goes on"}},
 	} {
