@@ -175,6 +175,9 @@ func (g *gated) check() []finding {
 		if rule.Kind == policy.NewDevice {
 			g.checkNewDevice(rule, add)
 		}
+		if len(rule.NamedBy) > 0 {
+			g.checkNaming(rule, add)
+		}
 		if rule.Report {
 			add(isWarning, "it is in report mode and protects nothing")
 		}
@@ -201,9 +204,25 @@ func (g *gated) checkNewDevice(rule policy.Rule, add func(s severity, format str
 	}
 }
 
+// checkNaming looks at a rule that asks the account which the request names.
+func (g *gated) checkNaming(rule policy.Rule, add func(s severity, format string, args ...any)) {
+	var known struct{ Login, Email, Phone string }
+	// The configuration was adapted before; what a source calls otherwise is not seen.
+	if err := json.Unmarshal(g.handler.IdentityRaw, &known); err == nil && known.Login == "" && known.Email == "" && known.Phone == "" {
+		add(isWarning, "the identity source names no login, email or phone, so no name is learned and nobody can pass it: name them, or import them with stepgate alias import")
+	}
+	if rule.Unenrolled == policy.UnenrolledEnrol {
+		add(isNote, "players without a second factor cannot pass it (unenrolled enrol): leave it out for a code to the phone that the site knows")
+	}
+	if len(rule.Methods) == 0 {
+		add(isWarning, "it asks of the page of the form too, which names nobody and is refused then: write method POST")
+	}
+}
+
 // narrows says which of two rules adds nothing to the other, if it is certain.
 func narrows(a, b policy.Rule) string {
-	if len(a.Conditions)+len(a.Amounts)+len(a.Hosts)+len(b.Conditions)+len(b.Amounts)+len(b.Hosts) > 0 || a.Report != b.Report {
+	if len(a.Conditions)+len(a.Amounts)+len(a.Hosts)+len(b.Conditions)+len(b.Amounts)+len(b.Hosts) > 0 || a.Report != b.Report ||
+		(len(a.NamedBy) > 0) != (len(b.NamedBy) > 0) {
 		return ""
 	}
 	same := func(x, y []string) bool {

@@ -56,6 +56,11 @@ func serverOf(options, more string) string {
 
 const withdrawal = "protect withdrawal {\n path /wallet/withdraw\n method POST\n factors totp\n}\n"
 
+// resetRule is a password reset with these further lines.
+func resetRule(lines string) string {
+	return "protect reset {\n path /password/reset\n identity form.email\n factors totp\n " + lines + "\n}\n"
+}
+
 func TestCheckFindsWaysAroundAndRulesThatDoNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		caddyfile string
@@ -78,12 +83,18 @@ func TestCheckFindsWaysAroundAndRulesThatDoNothing(t *testing.T) {
 			siteOf(withdrawal, "m.example {\n route {\n file_server /x/*\n step_up {\n identity placeholder {http.auth.user.id}\n }\n }\n}"),
 			"warning m.example: file_server answers before step_up", false,
 		},
-		"errors":                          {siteOf(withdrawal, "m.example {\n handle_errors {\n file_server\n }\n}"), "handle_errors serves by file_server", false},
-		"a duplicate":                     {siteOf(withdrawal+"protect b {\n path /wallet/withdraw\n method POST\n factors totp\n}", ""), "b: it protects the same requests as withdrawal", false},
-		"an asset":                        {siteOf("protect a {\n path /app.js\n factors totp\n}", ""), "/app.js looks like a file that pages load by themselves", false},
-		"graphql":                         {siteOf("protect a {\n path /graphql\n factors totp\n}", ""), "/graphql is one path for everything", false},
-		"report mode":                     {siteOf("mode report\n"+withdrawal, ""), "withdrawal: it is in report mode and protects nothing", false},
-		"allow":                           {siteOf("protect a {\n path /a\n factors totp\n unenrolled allow\n}", ""), "players without a second factor pass it", false},
+		"errors":                        {siteOf(withdrawal, "m.example {\n handle_errors {\n file_server\n }\n}"), "handle_errors serves by file_server", false},
+		"a duplicate":                   {siteOf(withdrawal+"protect b {\n path /wallet/withdraw\n method POST\n factors totp\n}", ""), "b: it protects the same requests as withdrawal", false},
+		"an asset":                      {siteOf("protect a {\n path /app.js\n factors totp\n}", ""), "/app.js looks like a file that pages load by themselves", false},
+		"graphql":                       {siteOf("protect a {\n path /graphql\n factors totp\n}", ""), "/graphql is one path for everything", false},
+		"report mode":                   {siteOf("mode report\n"+withdrawal, ""), "withdrawal: it is in report mode and protects nothing", false},
+		"allow":                         {siteOf("protect a {\n path /a\n factors totp\n unenrolled allow\n}", ""), "players without a second factor pass it", false},
+		"a reset without names":         {siteOf(resetRule("method POST"), ""), "the identity source names no login, email or phone", false},
+		"a reset that asks of its page": {siteOf(resetRule(""), ""), "it asks of the page of the form too", false},
+		"a reset for who has a factor":  {siteOf(resetRule("method POST\n unenrolled enrol"), ""), "players without a second factor cannot pass it", false},
+		"nothing else of a reset": {
+			strings.Replace(siteOf(resetRule("method POST")+"protect other {\n path /password/reset\n method POST\n factors totp\n}", ""), "{http.auth.user.id}\n", "{http.auth.user.id} {\n email {http.auth.user.email}\n}\n", 1), "note ", false,
+		},
 		"doors":                           {siteOf(withdrawal, ""), "if the site is made with nextjs, write profile nextjs: data routes", false},
 		"open doors":                      {siteOf("profile nextjs\n"+withdrawal, ""), "profile nextjs leaves open: server actions", false},
 		"public site":                     {strings.Replace(siteOf(withdrawal, ""), "127.0.0.1:8080", "203.0.113.5:80", 1), `the site is at "203.0.113.5:80", which is not a private address`, false},

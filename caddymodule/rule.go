@@ -104,7 +104,8 @@ type Rule struct {
 	// What players without a second factor meet: `enrol`, they have to set one up
 	// first; `registered_phone`, a code to the phone that the site knows, and else
 	// as enrol; `allow`, they go through. DANGER: with `allow` the rule protects
-	// only who has chosen so. Default: enrol.
+	// only who has chosen so. Default: enrol; registered_phone where the request names the
+	// account, which then is as enrol where no SMS can be sent.
 	Unenrolled policy.Unenrolled `json:"unenrolled,omitempty"`
 }
 
@@ -314,7 +315,7 @@ func checkFactors(rule policy.Rule, hasSMS bool) error {
 	if !slices.Contains(rule.Factors, policy.TOTP) {
 		return fmt.Errorf("it accepts no factor but sms, and no SMS can be sent: write an sms block in the global options, or factors totp")
 	}
-	if rule.Unenrolled == policy.UnenrolledRegisteredPhone {
+	if rule.Unenrolled == policy.UnenrolledRegisteredPhone && len(rule.NamedBy) == 0 {
 		return fmt.Errorf("unenrolled registered_phone needs SMS: write an sms block in the global options, or unenrolled enrol")
 	}
 	return nil

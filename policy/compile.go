@@ -339,7 +339,10 @@ func (r *Rule) prepareAnswers() error {
 	if !slices.Contains(anonymousByStrictness, r.Anonymous) {
 		return fmt.Errorf("anonymous %q is not known: write refuse or login", r.Anonymous)
 	}
-	if r.Unenrolled == "" {
+	if r.Unenrolled == "" && len(r.NamedBy) > 0 {
+		// Nobody sets up a factor without a session, who has no password for one.
+		r.Unenrolled = UnenrolledRegisteredPhone
+	} else if r.Unenrolled == "" {
 		r.Unenrolled = UnenrolledEnrol
 	}
 	if !slices.Contains(unenrolledByStrictness, r.Unenrolled) {

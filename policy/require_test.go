@@ -106,6 +106,9 @@ func TestARuleThatIsToldTheAccountTellsNothingOfIt(t *testing.T) {
 	if _, err := Compile([]Rule{rule(func(*Rule) {})}); err != nil {
 		t.Fatal(err)
 	}
+	if set, err := Compile([]Rule{rule(func(*Rule) {})}); err != nil || set.Rules()[0].Unenrolled != UnenrolledRegisteredPhone {
+		t.Errorf("a player without a factor meets %v, want a code to the phone that the site knows", set.Rules()[0].Unenrolled)
+	}
 	for name, alter := range map[string]func(r *Rule){
 		"unenrolled allow": func(r *Rule) { r.Unenrolled = UnenrolledAllow },
 		"hold": func(r *Rule) {

@@ -172,7 +172,8 @@ type Rule struct {
 	Details []Detail
 	// Holds are the cooling-off times in which it refuses.
 	Holds []Hold
-	// Anonymous and Unenrolled say what other callers meet.
+	// Anonymous and Unenrolled say what other callers meet. A rule with NamedBy has no
+	// anonymous callers, and by default takes the phone that the site knows.
 	Anonymous  Anonymous
 	Unenrolled Unenrolled
 }

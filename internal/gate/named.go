@@ -141,10 +141,17 @@ func (g *Gate) protectNamed(w http.ResponseWriter, r *http.Request, o own, rt ro
 	case isPart(r):
 		return g.refuse(w, r, o, g.unholdableNamed(r, unmet))
 	}
+	how := g.meansNamed(a, player, policy.Require(unmet))
+	if len(how.factors) == 0 {
+		return g.refuse(w, r, o, refusal{
+			status: http.StatusForbidden, problem: "factor-required", title: "The rules accept no factor in common",
+			page: challengepages.Outcome{Kind: challengepages.OutcomeNoFactor, Link: "/"}, event: audit.RequestNoFactor, rules: unmet,
+		})
+	}
 	if ok, err := g.admitNamed(r, who, name); err != nil || !ok {
 		return g.refuseNamed(w, r, o, unmet, err)
 	}
-	return g.challenge(w, r, who, a, g.meansNamed(a, player, policy.Require(unmet)), unmet, rt)
+	return g.challenge(w, r, who, a, how, unmet, rt)
 }
 
 // maxNamed is the longest body of a request that names an account, in bytes.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stepgate/stepgate/challengepages"
 	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/alias"
 	"github.com/stepgate/stepgate/internal/courier"
 	"github.com/stepgate/stepgate/internal/notify"
 	"github.com/stepgate/stepgate/internal/smsguard"
@@ -469,4 +470,47 @@ func (f *failing) Update(ctx context.Context, key store.Key, change store.Change
 		}
 	}
 	return f.Store.Update(ctx, key, change)
+}
+
+// Two rules that have no factor in common close the reset, to every name alike.
+func TestRulesWithoutACommonFactorCloseTheReset(t *testing.T) {
+	rule := func(name string, f policy.Factor) policy.Rule {
+		return policy.Rule{
+			Name: name, Paths: []string{"/password/forgotten"}, Methods: []string{"POST"}, Factors: []policy.Factor{f},
+			NamedBy: []policy.Naming{{Source: policy.FromForm, Name: "email"}},
+		}
+	}
+	w := newWorldWith(t, rule("one", policy.TOTP), rule("other", policy.SMS))
+	for _, name := range []string{"sari", "nobody"} {
+		wantStatus(t, w.browser("").post("/password/forgotten", "email", name), http.StatusForbidden)
+	}
+	wantHits(t, w, 0)
+}
+
+// A request that only reads names its account in the query: who has passed is sent back to
+// it, and passes by the grant, under this name alone.
+func TestAGETThatNamesTheAccount(t *testing.T) {
+	w := newWorldWith(t, policy.Rule{
+		Name: "forgotten", Paths: []string{"/forgotten"}, NamedBy: []policy.Naming{{Source: policy.FromQuery, Name: "login"}},
+	})
+	secret, _ := w.enrolTOTP("sari")
+	w.enrolTOTP("budi")
+	for _, name := range []string{"sari", "budi"} {
+		if err := w.back.Aliases.Import(t.Context(), "id-"+name, alias.Names{Login: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := w.browser("")
+	target := "/forgotten?login=sari"
+	id := challengeID(t, text(t, b.get(target)))
+	res := b.answer(target, id, "totp", w.totp(secret))
+	wantStatus(t, res, http.StatusSeeOther)
+	if to := res.Header.Get("Location"); to != target {
+		t.Errorf("sent to %s, want %s", to, target)
+	}
+	wantStatus(t, b.get(target), http.StatusOK)
+	wantStatus(t, b.get("/forgotten?login=budi"), http.StatusUnauthorized)
+	wantStatus(t, b.with("sari").get("/statement"), http.StatusUnauthorized)
+	wantStatus(t, b.get("/forgotten"), http.StatusBadRequest)
+	wantHits(t, w, 1)
 }
