@@ -152,7 +152,7 @@ func (g *Gate) noteLogin(r *http.Request, c identity.Credential) error {
 		return err
 	}
 	who.knowCredential()
-	k := know(who, r.Host, nil)
+	k, _ := know(who, r.Host, nil)
 	who.id, who.bound = k.id, k.bound
 	_, err = b.Store.Add(r.Context(), loginKey(who), 1, g.FirstEnrolment.For)
 	return err

@@ -280,9 +280,9 @@ func (g *Gate) identify(r *http.Request, o own) (*caller, error) {
 		return nil, err
 	}
 	who.knowCredential()
-	k := know(who, r.Host, memo)
+	k, remembered := know(who, r.Host, memo)
 	who.id, who.bound = k.id, k.bound
-	if g.names {
+	if g.names && !remembered {
 		g.learn(r.Context(), b, who.identity)
 	}
 	return who, nil
@@ -309,15 +309,16 @@ type known struct {
 }
 
 // know returns what follows for a caller whose credential and identity are set,
-// from memo if it has it. A memo belongs to one credential and one identity.
-func know(who *caller, host string, memo *identity.Memo) *known {
+// from memo if it has it, and whether it had. A memo belongs to one credential and one
+// identity.
+func know(who *caller, host string, memo *identity.Memo) (k *known, remembered bool) {
 	if memo != nil {
 		if k, ok := memo.Load().(*known); ok && k.backend == who.backend && k.host == host {
-			return k
+			return k, true
 		}
 	}
 	b := who.backend
-	k := &known{backend: b, host: strings.Clone(host), id: b.Accounts.ID(who.identity.Subject)}
+	k = &known{backend: b, host: strings.Clone(host), id: b.Accounts.ID(who.identity.Subject)}
 	sum := b.Ring.MAC(seal.Binding, bindingParts(who)...)
 	k.bound = grant.Bound{
 		Subject: k.id.Hash(), Binding: grant.Hash(sum[:16]), Audience: grant.HashOf(audience(host)),
@@ -325,7 +326,7 @@ func know(who *caller, host string, memo *identity.Memo) *known {
 	if memo != nil {
 		memo.Store(k)
 	}
-	return k
+	return k, false
 }
 
 // bindingParts are what a caller's grants and challenges are bound to: the
