@@ -29,8 +29,8 @@ const (
 )
 
 // AdminPlayers are the endpoints of Caddy's admin API through which support helps
-// players, and the operator says under which names they are known. The admin API asks nobody who they are: whoever reaches it can remove
-// every player's factors. Keep it on a unix socket or on loopback.
+// players, and the operator says under which names they are known. The admin API asks nobody
+// who they are: whoever reaches it can remove every player's factors. Keep it on a unix socket or on loopback.
 type AdminPlayers struct{}
 
 // playersQuestion is what the endpoint is asked.
@@ -92,18 +92,9 @@ func servePlayers(w http.ResponseWriter, r *http.Request) error {
 }
 
 func readPlayersQuestion(w http.ResponseWriter, r *http.Request) (q playersQuestion, err error) {
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxPlayersBody))
-	dec.DisallowUnknownFields()
-	err = dec.Decode(&q)
-	if err == nil {
-		if _, end := dec.Token(); end == nil {
-			err = errors.New("more than one JSON value")
-		} else if !errors.Is(end, io.EOF) {
-			err = end
-		}
-	}
-	if _, long := errors.AsType[*http.MaxBytesError](err); long {
-		return q, apiError(http.StatusRequestEntityTooLarge, fmt.Errorf("want at most %d bytes", maxPlayersBody))
+	err = readQuestion(w, r, maxPlayersBody, &q)
+	if _, answered := errors.AsType[caddy.APIError](err); answered {
+		return q, err
 	}
 	notPrintable := func(c rune) bool { return !unicode.IsPrint(c) }
 	switch {
@@ -117,6 +108,25 @@ func readPlayersQuestion(w http.ResponseWriter, r *http.Request) (q playersQuest
 		return q, apiError(http.StatusBadRequest, fmt.Errorf(`"by": want 1 to %d printable characters`, maxBy))
 	}
 	return q, nil
+}
+
+// readQuestion reads a body that is one JSON value of up to limit bytes, with the fields of
+// q alone. The error for a longer one is for the client; others may quote the body.
+func readQuestion(w http.ResponseWriter, r *http.Request, limit int64, q any) error {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(q)
+	if err == nil {
+		if _, end := dec.Token(); end == nil {
+			err = errors.New("more than one JSON value")
+		} else if !errors.Is(end, io.EOF) {
+			err = end
+		}
+	}
+	if _, long := errors.AsType[*http.MaxBytesError](err); long {
+		return apiError(http.StatusRequestEntityTooLarge, fmt.Errorf("want at most %d bytes", limit))
+	}
+	return err
 }
 
 func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }

@@ -1,7 +1,9 @@
 package caddymodule
 
 import (
+	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -11,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/stepgate/stepgate/internal/gate"
+	"github.com/stepgate/stepgate/sms"
 )
 
 // aliasPlayer is a line of an import: the names under which the site knows a player.
@@ -20,6 +23,9 @@ type aliasPlayer struct {
 	Email   string `json:"email,omitempty"`
 	Phone   string `json:"phone,omitempty"`
 }
+
+// columns are the names of a line's fields.
+var columns = []string{"subject", "login", "email", "phone"}
 
 // fields are those of a line, by the names of its columns.
 func (p *aliasPlayer) fields() map[string]*string {
@@ -32,77 +38,125 @@ const (
 	formatJSONL = "jsonl"
 )
 
+const (
+	// maxAliasLine is the longest JSON line, in bytes.
+	maxAliasLine = 1 << 16
+	// maxMistakes is how many lines with a mistake are told at once.
+	maxMistakes = 20
+)
+
 // readAliases reads a whole import and checks it, so that nothing is imported of a file
-// with a mistake. Errors name the line, and nobody.
-func readAliases(file, format string, data []byte) ([]aliasPlayer, error) {
-	read := map[string]func(data []byte, add func(line int, p aliasPlayer) error) error{formatCSV: readCSV, formatJSONL: readJSONL}[format]
+// with a mistake. Numbering says which numbers the gateway takes for phones; nil if nobody
+// has asked it. Errors name the lines, and nobody.
+func readAliases(file, format string, in io.Reader, numbering *sms.Numbering) ([]aliasPlayer, error) {
+	read := map[string]func(in *bufio.Reader, add func(line int, p aliasPlayer)) error{formatCSV: readCSV, formatJSONL: readJSONL}[format]
 	if read == nil {
 		return nil, fmt.Errorf("%s: write --format csv or jsonl, or name the file so", file)
 	}
-	var players []aliasPlayer
-	taken := map[string]int{}
-	err := read(data, func(line int, p aliasPlayer) error {
-		switch {
-		case strings.TrimSpace(p.Subject) == "":
-			return atLine(line, "it has no subject: write the player's id at the site")
-		case p.Login == "" && p.Email == "" && p.Phone == "":
-			return atLine(line, "it has no name: write a login, an email or a phone, or leave the line out")
-		}
-		for _, n := range []string{"subject " + p.Subject, canonical(p.Login), canonical(p.Email), canonical(p.Phone)} {
-			if before := taken[n]; n != "" && before != 0 && before != line {
-				return atLine(line, "it has a subject or a name that line %d has too: whose it is must be certain", before)
-			}
-			taken[n] = line
-		}
-		players = append(players, p)
-		return nil
-	})
-	if at, ok := errors.AsType[*lineError](err); ok {
-		return nil, fmt.Errorf("%s:%d: %s", file, at.line, at.text)
+	text := bufio.NewReader(in)
+	if mark, _ := text.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
+		_, _ = text.Discard(len(mark))
 	}
-	return players, err
+	c := aliasCheck{numbering: numbering, taken: map[[sha256.Size]byte]int{}}
+	err := read(text, c.add)
+	if at, ok := errors.AsType[*lineError](err); ok {
+		c.mistakes = append(c.mistakes, at)
+	} else if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", file, err)
+	}
+	if len(c.mistakes) == 0 {
+		return c.players, nil
+	}
+	var told []error
+	for _, m := range c.mistakes[:min(len(c.mistakes), maxMistakes)] {
+		told = append(told, fmt.Errorf("%s:%d: %w", file, m.line, m.err))
+	}
+	if more := len(c.mistakes) - len(told); more > 0 {
+		told = append(told, fmt.Errorf("%s: and %d more lines", file, more))
+	}
+	return nil, errors.Join(append(told, errors.New("nothing was imported"))...)
 }
 
-// canonical returns one text for all spellings of a name. Which numbers are phones is the
-// gateway's to say; here those of Indonesia are, as by default.
-func canonical(name string) string { return gate.Directory{}.Canonical(name) }
+// byteOrderMark is what spreadsheets put before UTF-8.
+const byteOrderMark = "\ufeff"
+
+// aliasCheck gathers the players of an import, and its mistakes.
+type aliasCheck struct {
+	numbering *sms.Numbering
+	players   []aliasPlayer
+	// taken are the lines of subjects and names, by their hashes.
+	taken    map[[sha256.Size]byte]int
+	mistakes []*lineError
+}
+
+func (c *aliasCheck) add(line int, p aliasPlayer) {
+	for _, text := range p.fields() {
+		*text = strings.TrimSpace(*text)
+	}
+	if err := c.check(line, p); err != nil {
+		c.mistakes = append(c.mistakes, &lineError{line, err})
+		return
+	}
+	c.players = append(c.players, p)
+}
+
+func (c *aliasCheck) check(line int, p aliasPlayer) error {
+	var names gate.Directory
+	if c.numbering != nil {
+		names.Numbering = *c.numbering
+	}
+	err := names.Check(p.Subject, p.Login, p.Email, p.Phone)
+	if unasked := c.numbering == nil && errors.Is(err, gate.ErrNoPhone); err != nil && !unasked {
+		return err
+	}
+	// A subject is compared as it is, and a name in all its spellings.
+	for _, text := range []string{"subject\x00" + p.Subject, names.Canonical(p.Login), names.Canonical(p.Email), names.Canonical(p.Phone)} {
+		if text == "" {
+			continue
+		}
+		hash := sha256.Sum256([]byte(text))
+		if before := c.taken[hash]; before != 0 && before != line {
+			return fmt.Errorf("it has a subject or a name that line %d has too: whose it is must be certain, so write it in one of them", before)
+		}
+		c.taken[hash] = line
+	}
+	return nil
+}
 
 // lineError is a mistake in a line.
 type lineError struct {
 	line int
-	text string
+	err  error
 }
 
-func (e *lineError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.text) }
+func (e *lineError) Error() string { return fmt.Sprintf("line %d: %v", e.line, e.err) }
 
 func atLine(line int, format string, args ...any) error {
-	return &lineError{line, fmt.Sprintf(format, args...)}
+	return &lineError{line, fmt.Errorf(format, args...)}
 }
 
-func readCSV(data []byte, add func(line int, p aliasPlayer) error) error {
-	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
+func readCSV(in *bufio.Reader, add func(line int, p aliasPlayer)) error {
+	r := csv.NewReader(in)
 	header, err := r.Read()
-	known := slices.Sorted(func(yield func(string) bool) {
-		for name := range new(aliasPlayer).fields() {
-			if !yield(name) {
-				return
-			}
-		}
-	})
+	if wrong, ok := errors.AsType[*csv.ParseError](err); ok {
+		return atLine(wrong.StartLine, "it is no CSV: %w", wrong.Err)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
 	for i, name := range header {
 		header[i] = strings.ToLower(strings.TrimSpace(name))
-		if !slices.Contains(known, header[i]) || slices.Contains(header[:i], header[i]) {
-			return atLine(1, "column %d is not one of %s, once each: name the columns in the first line", i+1, strings.Join(known, ", "))
+		if !slices.Contains(columns, header[i]) || slices.Contains(header[:i], header[i]) {
+			return atLine(1, "column %d is not one of %s, once each: name the columns in the first line, and save the file as UTF-8", i+1, strings.Join(columns, ", "))
 		}
 	}
-	if err != nil || !slices.Contains(header, "subject") {
-		return atLine(1, "the first line has to name the columns, subject among them: subject,login,email,phone")
+	if !slices.Contains(header, "subject") {
+		return atLine(1, "the first line has to name the columns, subject among them: %s", strings.Join(columns, ","))
 	}
 	for {
 		record, err := r.Read()
-		line, _ := r.FieldPos(0)
 		if wrong, ok := errors.AsType[*csv.ParseError](err); ok {
-			return atLine(wrong.StartLine, "it is no CSV of %d columns: %v", len(header), wrong.Err)
+			return atLine(wrong.StartLine, "it is no CSV of %d columns: %w", len(header), wrong.Err)
 		}
 		switch {
 		case errors.Is(err, io.EOF):
@@ -112,31 +166,67 @@ func readCSV(data []byte, add func(line int, p aliasPlayer) error) error {
 		}
 		var p aliasPlayer
 		for i, value := range record {
-			*p.fields()[header[i]] = strings.TrimSpace(value)
+			*p.fields()[header[i]] = value
 		}
-		if err := add(line, p); err != nil {
-			return err
-		}
+		line, _ := r.FieldPos(0)
+		add(line, p)
 	}
 }
 
-func readJSONL(data []byte, add func(line int, p aliasPlayer) error) error {
+func readJSONL(in *bufio.Reader, add func(line int, p aliasPlayer)) error {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, maxAliasLine)
 	line := 0
-	for text := range bytes.Lines(data) {
+	for lines.Scan() {
 		line++
-		if len(bytes.TrimSpace(text)) == 0 {
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
 		}
-		dec := json.NewDecoder(bytes.NewReader(text))
-		dec.DisallowUnknownFields()
-		var p aliasPlayer
-		// The decoder's own error may quote a name.
-		if dec.Decode(&p) != nil || dec.More() {
-			return atLine(line, `it is no JSON object of texts: write {"subject":"…","login":"…","email":"…","phone":"…"}`)
+		p, ok := readJSONLine(lines.Bytes())
+		if !ok {
+			// The decoder's own error may quote a name.
+			return atLine(line, `it is no JSON object of texts, each once: write {"subject":"…","login":"…","email":"…","phone":"…"}`)
 		}
-		if err := add(line, p); err != nil {
-			return err
+		add(line, p)
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return atLine(line+1, "it is longer than %d bytes: write one player a line", maxAliasLine)
+	}
+	return lines.Err()
+}
+
+// readJSONLine reads a player. It exists because encoding/json takes "LOGIN" for "login",
+// and the last of two.
+func readJSONLine(text []byte) (p aliasPlayer, ok bool) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+		return p, false
+	}
+	fields := p.fields()
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return p, false
+		}
+		name, _ := key.(string)
+		field := fields[name]
+		delete(fields, name)
+		value, err := dec.Token()
+		if err != nil || field == nil {
+			return p, false
+		}
+		switch value := value.(type) {
+		case string:
+			*field = value
+		case nil:
+			// as databases write what they do not have
+		default:
+			return p, false
 		}
 	}
-	return nil
+	if _, err := dec.Token(); err != nil {
+		return p, false
+	}
+	_, err := dec.Token()
+	return p, errors.Is(err, io.EOF)
 }

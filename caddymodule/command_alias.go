@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/stepgate/stepgate/sms"
 )
 
 func init() {
@@ -35,7 +37,8 @@ func aliasCommand(cmd *cobra.Command) {
 		Use: "import <file>|-", Short: "Imports the names of players, from CSV or JSON lines",
 		Long: `The first line of a CSV file names its columns: subject, the player's id at the site,
 and login, email and phone, in any order. A JSON line has the same fields. The whole
-file is checked before anything is imported. A player is known under these names then
+file is checked before anything is imported: no two players may have one name, and phones
+have to be numbers that the gateway's sms block takes. A player is known under these names then
 and under no others, and whoever else claims one of them does not have it.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -43,7 +46,7 @@ and under no others, and whoever else claims one of them does not have it.`,
 		},
 	}
 	in.Flags().StringVar(&a.format, "format", "", "csv or jsonl (by the file's name, unless it says)")
-	in.Flags().BoolVar(&a.dry, "dry-run", false, "check the file and import nothing")
+	in.Flags().BoolVar(&a.dry, "dry-run", false, "check the file and import nothing; asks no gateway, so phones are not checked")
 	show := &cobra.Command{
 		Use: "show <name>", Short: "Prints the account that a login name, e-mail address or phone number stands for",
 		Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error { return a.show(cmd.OutOrStdout(), args[0]) },
@@ -67,28 +70,34 @@ func (a *aliasCLI) load(in io.Reader, out io.Writer, file string) error {
 	if format == "" {
 		format = strings.TrimPrefix(strings.ToLower(filepath.Ext(file)), ".")
 	}
-	var data []byte
-	var err error
-	if file == "-" {
-		data, err = io.ReadAll(in)
-	} else {
-		data, err = os.ReadFile(file)
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return fmt.Errorf("reading the import: %w", err)
+		}
+		defer f.Close()
+		in = f
 	}
-	if err != nil {
-		return fmt.Errorf("reading the import: %w", err)
+	var numbering *sms.Numbering
+	if !a.dry {
+		var answer aliasesNumbering
+		if err := a.ask(http.MethodGet, nil, &answer); err != nil {
+			return err
+		}
+		numbering = (*sms.Numbering)(&answer)
 	}
-	players, err := readAliases(file, format, data)
+	players, err := readAliases(file, format, in, numbering)
 	if err != nil {
 		return err
 	}
 	if a.dry {
-		_, err = fmt.Fprintf(out, "%d players, no mistake; nothing was imported\n", len(players))
+		_, err = fmt.Fprintf(out, "%d players, no mistake; phones were not checked, and nothing was imported\n", len(players))
 		return err
 	}
 	done := 0
 	for batch := range slices.Chunk(players, aliasBatch) {
-		answer, err := a.ask(aliasesQuestion{Players: batch})
-		if err != nil {
+		var answer aliasesAnswer
+		if err := a.ask(http.MethodPost, aliasesQuestion{Players: batch}, &answer); err != nil {
 			return fmt.Errorf("%d of %d players were imported, and perhaps some more; importing all again does no harm: %w", done, len(players), err)
 		}
 		done += answer.Imported
@@ -98,34 +107,37 @@ func (a *aliasCLI) load(in io.Reader, out io.Writer, file string) error {
 }
 
 func (a *aliasCLI) show(out io.Writer, name string) error {
-	answer, err := a.ask(aliasesQuestion{Name: name})
-	if err != nil {
+	var answer aliasesAnswer
+	if err := a.ask(http.MethodPost, aliasesQuestion{Name: name}, &answer); err != nil {
 		return err
 	}
 	text := "nobody's: no player is known under it, or two claim it"
 	if answer.Account != "" {
 		text = "account " + answer.Account
 	}
-	_, err = fmt.Fprintln(out, text)
+	_, err := fmt.Fprintln(out, text)
 	return err
 }
 
-func (a *aliasCLI) ask(q aliasesQuestion) (answer aliasesAnswer, err error) {
+// ask puts a question to the gateway, if there is one, and reads the answer.
+func (a *aliasCLI) ask(method string, question, answer any) error {
 	address, err := caddycmd.DetermineAdminAPIAddress(a.address, nil, a.config, "")
 	if err != nil {
-		return answer, fmt.Errorf("finding the admin address: %w", err)
+		return fmt.Errorf("finding the admin address: %w", err)
 	}
-	body, err := json.Marshal(q)
-	if err != nil {
-		return answer, fmt.Errorf("encoding the question: %w", err)
+	var body bytes.Buffer
+	if question != nil {
+		if err := json.NewEncoder(&body).Encode(question); err != nil {
+			return fmt.Errorf("encoding the question: %w", err)
+		}
 	}
-	res, err := caddycmd.AdminAPIRequest(address, http.MethodPost, aliasesPath, nil, bytes.NewReader(body))
+	res, err := caddycmd.AdminAPIRequest(address, method, aliasesPath, nil, &body)
 	if err != nil {
-		return answer, fmt.Errorf("asking the gateway: %w", err)
+		return fmt.Errorf("asking the gateway: %w", err)
 	}
 	defer res.Body.Close()
-	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
-		return answer, fmt.Errorf("reading the answer: %w", err)
+	if err := json.NewDecoder(res.Body).Decode(answer); err != nil {
+		return fmt.Errorf("reading the answer: %w", err)
 	}
-	return answer, nil
+	return nil
 }

@@ -1,13 +1,20 @@
 package caddymodule_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stepgate/stepgate/caddymodule"
 )
 
 const resetStepUp = `
@@ -56,10 +63,17 @@ func TestAnImportedNameResetsItsPassword(t *testing.T) {
 			t.Errorf("whose %s is = %d %s", name, status, text)
 		}
 	}
-	for _, body := range []string{`{}`, `{"name":"x","players":[{"subject":"x"}]}`, `{"name":"x","more":1}`, `x`} {
+	for _, body := range []string{`{}`, `{"name":"x","players":[{"subject":"x"}]}`, `{"name":"x","more":1}`, `x`, `{"name":"x"} {}`,
+		`{"players":[{"subject":"u-1001","login":"budi2"},{"subject":"u-1002","phone":"0812"}]}`, `{"players":[` + strings.Repeat(`{"subject":"u-1","login":"x"},`, 500) + `{"subject":"u-1","login":"x"}]}`} {
 		if status, _ := g.askAliases(body); status != 400 {
 			t.Errorf("%s = %d, want 400", body, status)
 		}
+	}
+	if status, text := g.askAliases(`{"name":"budi2"}`); status != 200 || strings.Contains(text, `"account"`) {
+		t.Errorf("a batch with a mistake was imported in part: %d %s", status, text)
+	}
+	if status, _ := g.askAliases(`{"name":"` + strings.Repeat("x", 4<<20) + `"}`); status != 413 {
+		t.Errorf("too long a question = %d, want 413", status)
 	}
 	inbox.Delete(budisPhone) // of an earlier test
 	p, stranger := g.visitor(), g.visitor()
@@ -74,4 +88,96 @@ func TestAnImportedNameResetsItsPassword(t *testing.T) {
 	if n := len(g.site.reached("/password/reset")); n != 1 {
 		t.Errorf("the site got %d resets, want one", n)
 	}
+}
+
+// alias runs a command and returns what it prints.
+func (g *gateway) alias(stdin string, args ...string) (string, error) {
+	g.t.Helper()
+	var out bytes.Buffer
+	cmd := &cobra.Command{Use: "alias", SilenceUsage: true, SilenceErrors: true}
+	caddymodule.AliasCommand(cmd)
+	cmd.SetIn(strings.NewReader(stdin))
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	cmd.SetArgs(append(args, "--address", "unix/"+filepath.Join(g.dir, "admin.sock")))
+	err := cmd.Execute()
+	return out.String(), err
+}
+
+// I8: what is imported stands in no log and in no output; start looks for it in the logs.
+func TestTheCommandImportsPlayersInBatches(t *testing.T) {
+	g := start(t, config{stepUp: resetStepUp})
+	file := "subject,login,email,phone\nu-1001,budiman77,budiman77@example.com,0812 3456 7890\n"
+	for i := range 500 {
+		file += fmt.Sprintf("p-%d,pemain%d,,\n", i, i)
+	}
+	g.secrets.Add("a login", "budiman77")
+	g.secrets.AddNumber("a phone", "+6281234567890")
+	g.secrets.Add("a player", "pemain499")
+	mistaken := file + "p-500,pemain499,,\n"
+	for _, c := range []struct {
+		stdin, want string
+		wrong       bool
+		args        []string
+	}{
+		{mistaken, "-:503: it has a subject or a name that line 502 has too", true, []string{"import", "-", "--format", "csv"}},
+		{file, "501 players, no mistake", false, []string{"import", "-", "--format", "csv", "--dry-run"}},
+		{"", "nobody's", false, []string{"show", "budiman77"}}, // neither has imported anything
+		{file, "501 players imported\n", false, []string{"import", "-", "--format", "csv"}},
+		{"", "account ", false, []string{"show", "Budiman77"}},
+		{"", "account ", false, []string{"show", "pemain499"}},
+		{"", "account ", false, []string{"show", "+62 812-3456-7890"}},
+		{"", "nobody's", false, []string{"show", "pemain500"}},
+	} {
+		out, err := g.alias(c.stdin, c.args...)
+		text := out
+		if err != nil {
+			text += err.Error()
+		}
+		if (err != nil) != c.wrong || !strings.Contains(text, c.want) {
+			t.Errorf("%v = %q, %v, want %q", c.args, out, err, c.want)
+		}
+		if found := g.secrets.Find(text); len(found) > 0 {
+			t.Errorf("%v tells %v", c.args, found)
+		}
+	}
+	if notes := g.imports(); !slices.Equal(notes, []any{"500 players", "1 players"}) {
+		t.Errorf("the audit log has %v, want an entry for each batch", notes)
+	}
+}
+
+// What was imported before the store went down stays, and the audit log says so of the batch
+// that broke off, too.
+func TestAnImportThatBreaksOffSaysHowFarItGot(t *testing.T) {
+	g := start(t, config{stepUp: resetStepUp, store: "frail"})
+	file := "subject,login\n"
+	for i := range 600 {
+		file += fmt.Sprintf("p-%d,pemain%d\n", i, i)
+	}
+	storeLasts.Store(3*550 + 1) // three writes a player
+	_, err := g.alias(file, "import", "-", "--format", "csv")
+	if err == nil || !strings.Contains(err.Error(), "500 of 600 players were imported, and perhaps some more") {
+		t.Errorf("importing into a store that goes down = %v", err)
+	}
+	if notes := g.imports(); len(notes) != 2 || notes[0] != "500 players" || notes[1] == "100 players" {
+		t.Errorf("the audit log has %v, want 500 players and some more", notes)
+	}
+	storeDown.Store(false)
+	if out, err := g.alias("", "show", "pemain540"); err != nil || !strings.HasPrefix(out, "account ") {
+		t.Errorf("a player of the batch that broke off = %q, %v", out, err)
+	}
+	if out, err := g.alias(file, "import", "-", "--format", "csv"); err != nil || out != "600 players imported\n" {
+		t.Errorf("importing all again = %q, %v", out, err)
+	}
+}
+
+// imports are the notes of the audit log about imports.
+func (g *gateway) imports() (notes []any) {
+	g.t.Helper()
+	for _, entry := range g.log("audit.json") {
+		if entry["event"] == "aliases.imported" {
+			notes = append(notes, entry["note"])
+		}
+	}
+	return notes
 }

@@ -73,6 +73,9 @@ var errTestDown = errors.New("down for the test")
 // storeDown makes every frailStore fail.
 var storeDown atomic.Bool
 
+// storeLasts is at which write from now on storeDown gets set; never if it is 0.
+var storeLasts atomic.Int64
+
 // frailStore is a bolt store that fails while storeDown is set.
 type frailStore struct {
 	caddymodule.BoltStore
@@ -97,6 +100,9 @@ func (f frail) Get(ctx context.Context, key store.Key) (store.Record, error) {
 }
 
 func (f frail) Update(ctx context.Context, key store.Key, change store.Change) error {
+	if storeLasts.Load() > 0 && storeLasts.Add(-1) == 0 {
+		storeDown.Store(true)
+	}
 	if storeDown.Load() {
 		return errTestDown
 	}

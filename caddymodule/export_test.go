@@ -1,0 +1,4 @@
+package caddymodule
+
+// AliasCommand lets live tests run the command against their gateway.
+var AliasCommand = aliasCommand
