@@ -146,6 +146,24 @@ func TestTheCommandImportsPlayersInBatches(t *testing.T) {
 	}
 }
 
+// One number of two players is found in the spellings of the gateway's own countries.
+func TestTheCommandAsksTheGatewayWhatAPhoneIs(t *testing.T) {
+	g := start(t, config{stepUp: resetStepUp, sms: ordinarySMS + "\n\t\t\tcountries PH"})
+	const one = "subject,phone\nu-1001,0917 123 4567\n"
+	if _, err := g.alias(one+"u-1002,+63 917 123 4567\n", "import", "-", "--format", "csv"); err == nil || !strings.Contains(err.Error(), "-:3: it has a subject or a name that line 2 has too") {
+		t.Errorf("one number of two players = %v", err)
+	}
+	if _, err := g.alias("subject,phone\nu-1001,+6281234567890\n", "import", "-", "--format", "csv"); err == nil || !strings.Contains(err.Error(), "-:2: its phone is no number that gets codes of PH") {
+		t.Errorf("a number of another country = %v", err)
+	}
+	if out, err := g.alias(one, "import", "-", "--format", "csv"); err != nil || out != "1 players imported\n" {
+		t.Errorf("importing = %q, %v", out, err)
+	}
+	if out, err := g.alias("", "show", "+639171234567"); err != nil || !strings.HasPrefix(out, "account ") {
+		t.Errorf("whose the number is = %q, %v", out, err)
+	}
+}
+
 // What was imported before the store went down stays, and the audit log says so of the batch
 // that broke off, too.
 func TestAnImportThatBreaksOffSaysHowFarItGot(t *testing.T) {

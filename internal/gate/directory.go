@@ -52,7 +52,7 @@ func (d Directory) Check(subject, login, email, phone string) error {
 	case email != "" && d.Canonical(email) == "":
 		return errors.New("its email is blank or too long: write it as the site does, or nothing")
 	case phone != "" && phoneText(d.Numbering, phone) == "":
-		return fmt.Errorf("its phone %w of %s: write it with + and the country code, or nothing; for other countries and types see sms",
+		return fmt.Errorf("its phone %w of %s: write it with + and the country code, or nothing; others need countries or numbers in the sms block",
 			ErrNoPhone, strings.Join(d.Numbering.CodeRegions(), ", "))
 	}
 	return nil
