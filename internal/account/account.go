@@ -39,8 +39,9 @@
 // name that nobody has stands for an account like any other. Of those there are as many as
 // somebody thinks up names, so they are not kept for ever; and what is forgotten of them is
 // forgotten of a player's names at the same time, or it would tell. So n wrong answers in a
-// row are forgotten n days after the last, for every name, unless they disabled the factor.
-// Whoever waits for that has about one guess a day.
+// row are forgotten n days after the last, for every name; those that disabled the factor
+// after a hundred. Whoever waits for that has about one guess a day, and nobody's reset
+// stays closed for ever by what others did.
 //
 // # Changes
 //

@@ -26,18 +26,13 @@ func (a *Account) strangers(name string) map[policy.Factor]*Failures {
 	return a.Strangers[name]
 }
 
-// forgotten returns when a stranger's failures are forgotten; zero for never.
-func (f *Failures) forgotten() time.Time {
-	if f.Disabled {
-		return time.Time{}
-	}
-	return f.Last.Add(time.Duration(f.InARow) * aDay)
-}
+// forgotten returns when a stranger's failures are forgotten.
+func (f *Failures) forgotten() time.Time { return f.Last.Add(time.Duration(f.InARow) * aDay) }
 
 // forget drops what is remembered no longer of strangers' failures.
 func (a *Account) forget(now time.Time) {
 	for name, budgets := range a.Strangers {
-		maps.DeleteFunc(budgets, func(_ policy.Factor, f *Failures) bool { return !f.Disabled && !now.Before(f.forgotten()) })
+		maps.DeleteFunc(budgets, func(_ policy.Factor, f *Failures) bool { return !now.Before(f.forgotten()) })
 		if len(budgets) == 0 {
 			delete(a.Strangers, name)
 		}
@@ -67,9 +62,6 @@ func (a *Account) expires() time.Time {
 	}
 	for _, budgets := range a.Strangers {
 		for _, f := range budgets {
-			if f.Disabled {
-				return time.Time{}
-			}
 			ends = append(ends, f.forgotten())
 		}
 	}
