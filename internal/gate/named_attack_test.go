@@ -514,3 +514,75 @@ func TestAGETThatNamesTheAccount(t *testing.T) {
 	wantStatus(t, b.get("/forgotten"), http.StatusBadRequest)
 	wantHits(t, w, 1)
 }
+
+// The recovery key resets the password as well. The new one is shown first, and who has
+// shown the old one says that it is kept.
+func TestARecoveryKeyResetsThePassword(t *testing.T) {
+	w, _ := newNamed(t)
+	w.source.phones["rina"] = ""
+	_, key := w.enrolTOTP("rina")
+	if err := w.back.Aliases.Import(t.Context(), "id-rina", alias.Names{Login: "rina"}); err != nil {
+		t.Fatal(err)
+	}
+	b := w.browser("")
+	id := challengeID(t, text(t, b.reset("rina")))
+	page := b.answer(reset, id, "recovery_key", key)
+	wantStatus(t, page, http.StatusOK)
+	says(t, text(t, page), id)
+	wantHits(t, w, 0)
+	if w.account("rina").Recovery.Saved {
+		t.Error("the new key is kept before it was shown")
+	}
+	wantStatus(t, b.act(reset, id, challengepages.ActionContinue), http.StatusOK)
+	if !w.account("rina").Recovery.Saved {
+		t.Error("the new key is not kept")
+	}
+	wantHits(t, w, 1)
+	wantStatus(t, b.act(reset, id, challengepages.ActionContinue), http.StatusGone)
+	wantHits(t, w, 1)
+}
+
+// Where every route asks for a known device, a visitor resets a password all the same, and
+// a player on a new device is asked about that first.
+func TestAResetOnASiteThatAsksForKnownDevices(t *testing.T) {
+	w := newWorldWith(t,
+		policy.Rule{Name: "new_device", Kind: policy.NewDevice, Paths: []string{"/*"}},
+		policy.Rule{
+			Name: "password_reset", Paths: []string{reset}, Methods: []string{"POST"}, SingleUse: true,
+			NamedBy: []policy.Naming{{Source: policy.FromForm, Name: "email"}},
+		})
+	secret, _ := w.enrolTOTP("sari")
+	if err := w.back.Aliases.Import(t.Context(), "id-sari", alias.Names{Login: "sari"}); err != nil {
+		t.Fatal(err)
+	}
+	b := w.browser("")
+	wantStatus(t, b.answer(reset, challengeID(t, text(t, b.reset("sari"))), "totp", w.totp(secret)), http.StatusOK)
+	wantHits(t, w, 1)
+	w.clock.add(time.Minute)
+	app := w.script("sari")
+	if p := decode(t, app.json("POST", reset, `{"email":"sari"}`)); p.Rule != "new_device" {
+		t.Errorf("a player on a new device meets %q", p.Rule)
+	}
+	wantHits(t, w, 1)
+}
+
+// A name that comes to be two players' while a challenge is open for it, or to be another's,
+// lets nothing through: whose it is is asked again in the last moment.
+func TestAttackANameChangesHandsWhileAChallengeIsOpen(t *testing.T) {
+	w, secret := newNamed(t)
+	thief := w.browser("")
+	id := challengeID(t, text(t, thief.reset("sari@example.com")))
+	if err := w.back.Aliases.Learn(t.Context(), "id-budi", alias.Names{Email: "sari@example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	// The operator's word is for sari still.
+	wantStatus(t, thief.answer(reset, id, "totp", w.totp(secret)), http.StatusOK)
+	wantHits(t, w, 1)
+	w.clock.add(time.Minute)
+	id = challengeID(t, text(t, thief.reset("sari@example.com")))
+	if err := w.back.Aliases.Import(t.Context(), "id-budi", alias.Names{Email: "sari@example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	wantStatus(t, thief.answer(reset, id, "totp", w.totp(secret)), http.StatusUnauthorized)
+	wantHits(t, w, 1)
+}
