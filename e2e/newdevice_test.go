@@ -379,6 +379,10 @@ func (h *house) revoked(script bool, language string) {
 
 	second.press(`a[href="/wallet"]`)
 	second.wantNew()
+	second.open("/account/security") // open, for players without a factor, but not about others
+	if strings.Contains(second.text(), "127.0.0.1") {
+		h.t.Errorf("a new browser is told from where the player comes %s", second.page())
+	}
 	first.open("/wallet")
 	first.wantKnown()
 }

@@ -48,6 +48,18 @@ func (g *Gate) silence(ctx context.Context, who *caller, unmet []*policy.Rule) (
 	return slices.DeleteFunc(slices.Clone(unmet), isNewDevice), nil
 }
 
+// isNew reports whether the rule for new devices stands between a caller and the site.
+func (g *Gate) isNew(ctx context.Context, who *caller) (bool, error) {
+	if g.newDevice == nil {
+		return false, nil
+	}
+	unmet, _, err := g.unproved(ctx, who, []*policy.Rule{g.newDevice})
+	if err == nil {
+		unmet, err = g.silence(ctx, who, unmet)
+	}
+	return len(unmet) > 0, err
+}
+
 // isVisitor reports whether a request bears nothing by which the site could know a
 // player.
 func (g *Gate) isVisitor(r *http.Request) bool {

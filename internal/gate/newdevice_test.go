@@ -412,6 +412,27 @@ func TestWhoBindsAFactorIsKnown(t *testing.T) {
 	wantStatus(t, elsewhere.get("/lobby"), http.StatusUnauthorized)
 }
 
+// Whoever has only the password reads on the security page, which is no page of the site's,
+// from which addresses the player comes and when.
+func TestTheSecurityPageTellsANewDeviceNothingOfTheOthers(t *testing.T) {
+	d := newDevices(t)
+	secret, _ := d.enrolTOTP("sari")
+	known := d.known("sari", secret, "1")
+	const devices, address = security + "/forget", "IP <bdi>192.0.2.1"
+	if page := text(t, known.get(security)); !strings.Contains(page, devices) || strings.Count(page, address) < 2 {
+		t.Fatalf("a known browser is not told of browsers and addresses:\n%s", page)
+	}
+	b := d.browser("sari.2")
+	if page := text(t, b.get(security)); strings.Contains(page, devices) || strings.Contains(page, address) || !strings.Contains(page, security+"/totp") {
+		t.Errorf("a new browser gets the page:\n%s", page)
+	}
+	id := challengeID(t, text(t, b.get("/lobby")))
+	wantStatus(t, b.answer("/lobby", id, "totp", d.totp(secret)), http.StatusSeeOther)
+	if page := text(t, b.get(security)); !strings.Contains(page, devices) {
+		t.Errorf("after the challenge it is not told of browsers:\n%s", page)
+	}
+}
+
 // Revoked on the first browser, the second is new with its next request.
 func TestARevokedDeviceIsNewAtOnce(t *testing.T) {
 	d := newDevices(t)

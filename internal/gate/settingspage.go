@@ -30,7 +30,7 @@ var settingsNotices = []challengepages.Notice{
 }
 
 // settingsFor shows the security page to whoever is logged in. Reading it needs
-// the site's session only.
+// the site's session only; on a new device it says less.
 func (g *Gate) settingsFor(w http.ResponseWriter, r *http.Request, o own) error {
 	who, err := g.identify(r, o)
 	if err != nil {
@@ -57,7 +57,16 @@ func (g *Gate) showSettings(w http.ResponseWriter, r *http.Request, who *caller,
 	page := challengepages.Settings{
 		Base: g.base(), Problem: s.problem, Typed: s.typed, Back: "/", Help: g.helpURL(), NoSMS: g.SMS == nil,
 		Enrolments: enrolmentViews(a, who), Full: a.Full(), Recovered: a.Recovered,
-		Devices: deviceViews(a, who), Activities: activityViews(a, who),
+	}
+	// The page is open on a new device: that is where a player without a factor sets one up,
+	// and where a frozen account is lifted. Whoever has only the password is not told from
+	// where the player comes, and when.
+	isNew, err := g.isNew(r.Context(), who)
+	if err != nil {
+		return g.unavailable(w, r, who.own, err)
+	}
+	if !isNew {
+		page.Devices, page.Activities = deviceViews(a, who), activityViews(a, who)
 	}
 	if a.Recovery != nil {
 		page.RecoveryKey, page.RecoveryKeySaved, page.RecoveryKeySince = true, a.Recovery.Saved, a.Recovery.Since
