@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/stepgate/stepgate/internal/gate"
 	"github.com/stepgate/stepgate/policy"
 )
 
@@ -134,10 +133,7 @@ var assets = []string{".js", ".css", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".
 // check looks at the rules of one step_up block.
 func (g *gated) check() []finding {
 	var found []finding
-	prefix := g.handler.Prefix
-	if prefix == "" {
-		prefix = gate.DefaultPrefix
-	}
+	prefix := g.handler.prefix()
 	if g.shut != "" {
 		found = append(found, finding{
 			Severity: isError, Site: hostsText(g.hosts),

@@ -203,7 +203,7 @@ func (l *layout) gates() ([]gated, error) {
 		if err != nil {
 			return nil, err
 		}
-		site := &explain.Site{Hosts: p.hosts, Not: before, Rules: rules, MaxBody: h.MaxBody}
+		site := &explain.Site{Hosts: p.hosts, Not: before, Rules: rules, MaxBody: h.MaxBody, Prefix: h.prefix(), Settings: h.Settings}
 		found = append(found, gated{placed: p, handler: h, site: site, shut: l.shutBy(&p)})
 	}
 	if len(found) == 0 {

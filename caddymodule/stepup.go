@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -201,6 +202,9 @@ func (h *StepUp) loadIdentity(ctx caddy.Context) (identity.Source, error) {
 	}
 	return source, nil
 }
+
+// prefix is the Prefix, or the gate's own default.
+func (h *StepUp) prefix() string { return cmp.Or(h.Prefix, gate.DefaultPrefix) }
 
 // ServeHTTP hands a request to the gate. An error that comes back from the next
 // handler is returned unchanged; the gate's own is answered here, because Caddy's

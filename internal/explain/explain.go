@@ -18,6 +18,8 @@ const (
 	Challenge Outcome = "challenge"
 	Depends   Outcome = "depends_on_body"
 	Refused   Outcome = "refused"
+	// Own is what no rule is asked about: the gateway answers by itself.
+	Own Outcome = "own"
 )
 
 // Report is what one site makes of a request.
@@ -71,6 +73,9 @@ func Explain(s *Site, r *Request) (*Report, error) {
 	request, err := r.policy(s)
 	if err != nil {
 		return nil, err
+	}
+	if r.isOwn(s) {
+		return &Report{Site: s, Outcome: Own, Rules: []Verdict{}, Readings: []Reading{}}, nil
 	}
 	e := s.Rules.Explain(request)
 	out := &Report{Site: s, Outcome: outcomeOf(&e.Decision), Refuse: e.Refuse, Rules: []Verdict{}, Readings: []Reading{}}
@@ -135,7 +140,7 @@ func (r *Report) Print(w io.Writer, all bool) error {
 			p.line("    %-9s %s", part.words(), part.Text)
 		}
 	}
-	if len(r.Rules) == 0 {
+	if len(r.Rules) == 0 && r.Outcome != Own {
 		p.line("  no rule has a path that any reading of this request hits")
 	}
 	p.line("  %s", r.meets())
@@ -204,6 +209,8 @@ func (r *Report) meets() string {
 		return "=> it depends on the body"
 	case GoesOn:
 		return "=> it goes on to the site"
+	case Own:
+		return "=> the gateway's own: it answers by itself, no rule is asked, and nothing reaches the site"
 	}
 	var lines []string
 	if need := r.requirement; len(need.Rules) > 0 {

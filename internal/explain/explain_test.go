@@ -30,11 +30,14 @@ func site(tb testing.TB, hosts ...string) *Site {
 			Name: "mine", Paths: []string{"/password/reset/mine"}, NamedBy: []policy.Naming{{Source: policy.FromQuery, Name: "login"}},
 		},
 		{Name: "trial", Paths: []string{"/trial"}, Report: true},
+		{Kind: policy.NewDevice, Name: "new_device", Paths: []string{"/lobby/*"}, ExceptPaths: []string{"/lobby/logout"}},
+		{Kind: policy.Login, Name: "site_login", Paths: []string{"/login"}},
+		{Kind: policy.Logout, Name: "site_logout", Paths: []string{"/lobby/logout"}},
 	})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &Site{Hosts: hosts, Rules: set}
+	return &Site{Hosts: hosts, Rules: set, Prefix: "/.stepgate", Settings: "/lobby/security"}
 }
 
 func explained(t *testing.T, method, url, body string, known bool) string {
@@ -83,6 +86,15 @@ func TestExplainSaysWhatARequestMeets(t *testing.T) {
 			"=> a challenge, opens for 5m0s, by totp, sms, recovery_key; nobody logged in: refuse; no factor yet: enrol\n  => a challenge, opens for 5m0s",
 		}},
 		{"GET", "https://casino.example/trial", "", true, []string{"rule trial applies, but only REPORTS", "=> it goes on"}},
+		{"GET", "https://casino.example/lobby/1", "", true, []string{
+			"rule new_device applies, to players whose browser is not trusted", "=> a challenge, opens for 24h0m0s", "; nobody logged in: it goes on; ",
+		}},
+		{"POST", "https://casino.example/lobby/logout", "", true, []string{
+			"rule new_device does not apply", "rule site_logout applies, and holds nothing back: it names a logout", "=> it goes on",
+		}},
+		{"GET", "https://casino.example/lobby/security", "", true, []string{"casino.example:\n  => the gateway's own"}},
+		{"POST", "https://casino.example/.stepgate/security/totp", "", true, []string{"casino.example:\n  => the gateway's own"}},
+		{"GET", "https://casino.example/.stepgate.js", "", true, []string{"=> it goes on"}},
 		{"GET", "https://casino.example", "", true, []string{"no rule has a path that any reading of this request hits", "=> it goes on"}},
 	} {
 		got := explained(t, c.method, c.url, c.body, c.known)
@@ -166,6 +178,29 @@ func TestReplayCountsRequestsAndPlayersByRule(t *testing.T) {
 	}
 	if want := `refused 1 times: "/wallet/withdraw%00"`; !strings.Contains(b.String(), want) {
 		t.Errorf("the tally does not say %s:\n%s", want, b.String())
+	}
+}
+
+// What only names a login or a logout holds no request back, and the gateway's own pages
+// are nobody's play. A log does not tell visitors from players.
+func TestReplayTellsNewDevicesFromWhatHoldsNothingBack(t *testing.T) {
+	var log strings.Builder
+	for _, uri := range []string{"/login", "/lobby/logout", "/lobby/1", "/lobby/2", "/lobby/security", "/.stepgate/assets/a.css"} {
+		log.WriteString(line("budi", "192.0.2.1", "POST", "casino.example", uri))
+	}
+	tally, err := Replay(strings.NewReader(log.String()), []*Site{site(t, "casino.example")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tally.Requests != 6 || tally.GoesOn != 2 || tally.Own != 2 || tally.Rules["new_device"].Challenged != 2 {
+		t.Errorf("tally = %+v", tally)
+	}
+	var b strings.Builder
+	if err := tally.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); strings.Contains(got, "site_lo") || !strings.Contains(got, "rule new_device: 2 requests that players on new devices would be challenged at, of 1 visitors and players") {
+		t.Errorf("the tally says:\n%s", got)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+
+	"github.com/stepgate/stepgate/policy"
 )
 
 // Bounds on what a replay keeps, whatever the log holds.
@@ -29,6 +31,8 @@ type Tally struct {
 	Others   int `json:"other_lines"`
 	// GoesOn are the requests that no rule would have stopped.
 	GoesOn int `json:"go_on"`
+	// Own are those that the gateway answered by itself.
+	Own int `json:"own"`
 	// Refused are those that would have been answered 400, and Odd their targets, as
 	// often as they came.
 	Refused int            `json:"refused"`
@@ -47,6 +51,8 @@ type RuleTally struct {
 	Depends    int `json:"depends_on_body"`
 	// Players are how many they came from, by user_id or else by address.
 	Players int `json:"players"`
+	// Kind tells rules apart that are no protect blocks.
+	Kind policy.Kind `json:"kind,omitempty"`
 
 	players map[uint64]struct{}
 }
@@ -70,7 +76,9 @@ func Replay(log io.Reader, sites []*Site) (*Tally, error) {
 	t := &Tally{Odd: map[string]int{}, Rules: map[string]*RuleTally{}, seed: maphash.MakeSeed()}
 	for _, s := range sites {
 		for _, rule := range s.Rules.Rules() {
-			t.Rules[rule.Name] = &RuleTally{players: map[uint64]struct{}{}}
+			if rule.Guards() {
+				t.Rules[rule.Name] = &RuleTally{Kind: rule.Kind, players: map[uint64]struct{}{}}
+			}
 		}
 	}
 	lines := bufio.NewReaderSize(log, 64<<10)
@@ -125,7 +133,12 @@ func (t *Tally) add(line []byte, sites []*Site) {
 			return
 		}
 		t.Requests++
+		if logged.isOwn(s) {
+			t.Own++
+			continue
+		}
 		d := s.Rules.Decide(request)
+		guards := slices.DeleteFunc(slices.Clone(d.Rules), func(r *policy.Rule) bool { return !r.Guards() })
 		switch {
 		case d.Refuse != "":
 			t.Refused++
@@ -133,16 +146,16 @@ func (t *Tally) add(line []byte, sites []*Site) {
 				t.Odd[e.Request.URI]++
 			}
 			continue
-		case len(d.Rules) == 0 && !d.Ask:
+		case len(guards) == 0 && !d.Ask:
 			t.GoesOn++
 			continue
 		}
-		for _, rule := range d.Rules {
+		for _, rule := range guards {
 			t.Rules[rule.Name].count(player, true)
 		}
 		if d.Ask {
 			for _, v := range s.Rules.Explain(request).Verdicts {
-				if v.Depends {
+				if v.Depends && v.Rule.Guards() {
 					t.Rules[v.Rule.Name].count(player, false)
 				}
 			}
@@ -165,9 +178,13 @@ func (r *RuleTally) count(player uint64, applies bool) {
 func (t *Tally) Print(w io.Writer) error {
 	p := printer{w: w}
 	p.line("%d lines: %d requests to a site with rules, %d lines that are no request", t.Lines, t.Requests, t.Others)
-	p.line("%d would have gone on, %d would have been refused with 400", t.GoesOn, t.Refused)
+	p.line("%d would have gone on, %d would have been refused with 400, %d are the gateway's own", t.GoesOn, t.Refused, t.Own)
 	for _, name := range slices.Sorted(maps.Keys(t.Rules)) {
 		r := t.Rules[name]
+		if r.Kind == policy.NewDevice {
+			p.line("  rule %s: %d requests that players on new devices would be challenged at, of %d visitors and players (user_id, or else address)", name, r.Challenged, r.Players)
+			continue
+		}
 		p.line("  rule %s: %d requests without a grant challenged, %d more if their body says so, of %d players (user_id, or else address)",
 			name, r.Challenged, r.Depends, r.Players)
 	}

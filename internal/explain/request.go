@@ -72,6 +72,12 @@ func typeOf(body []byte) string {
 // errTarget says that no server takes the request, so that it meets no rule.
 var errTarget = errors.New("the server answers 400: no HTTP server takes this target")
 
+// isOwn reports whether the gateway of the site answers by itself.
+func (r *Request) isOwn(s *Site) bool {
+	u, err := url.ParseRequestURI(r.Target)
+	return err == nil && s.owns(u.Path)
+}
+
 // policy returns the request as the policy takes it. The body is read as the
 // gateway of the site does.
 func (r *Request) policy(s *Site) (*policy.Request, error) {

@@ -15,6 +15,10 @@ type Site struct {
 	Not   []string `json:"not_hosts,omitempty"`
 	// MaxBody is how much of a body the gateway reads, in bytes. Default 1 MiB.
 	MaxBody int64 `json:"-"`
+	// Prefix is the path below which everything is the gateway's own; Settings is where its
+	// security page stands too, or empty.
+	Prefix   string `json:"-"`
+	Settings string `json:"-"`
 	// Rules are its rules.
 	Rules *policy.Set `json:"-"`
 }
@@ -26,6 +30,12 @@ func (s *Site) Serves(host string) bool {
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	return (len(s.Hosts) == 0 || isAmong(s.Hosts, host)) && !isAmong(s.Not, host)
+}
+
+// owns reports whether the gateway answers a path by itself.
+func (s *Site) owns(path string) bool {
+	below, ok := strings.CutPrefix(path, s.Prefix)
+	return s.Prefix != "" && ok && (below == "" || below[0] == '/') || s.Settings != "" && path == s.Settings
 }
 
 // isAmong reports whether a host is one of a list as Caddy matches hosts.
