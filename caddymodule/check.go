@@ -170,6 +170,8 @@ func (g *gated) check() []finding {
 		}
 		if rule.Kind == policy.NewDevice {
 			g.checkNewDevice(rule, add)
+		} else {
+			g.checkVisits(rule, add)
 		}
 		if len(rule.NamedBy) > 0 {
 			g.checkNaming(rule, add)
@@ -189,6 +191,11 @@ func (g *gated) checkNewDevice(rule policy.Rule, add func(s severity, format str
 	if len(g.handler.Logouts) == 0 {
 		add(isWarning, "no logout is named: players on new devices cannot leave without a code; write logout and its path")
 	}
+	for _, pattern := range g.handler.Logouts {
+		if strings.HasSuffix(pattern, "*") {
+			add(isNote, "logout %s leaves alone all that begins so: whoever has only the password gets it", pattern)
+		}
+	}
 	if len(rule.ExceptPaths) == len(g.handler.Logouts) {
 		add(isNote, "it covers scripts, styles and pictures too: leave them alone with except path, such as except path /assets/*")
 	}
@@ -198,6 +205,27 @@ func (g *gated) checkNewDevice(rule policy.Rule, add func(s severity, format str
 	if rule.Unenrolled == policy.UnenrolledEnrol {
 		add(isNote, "players without a second factor can do nothing on the site until they have one (unenrolled enrol)")
 	}
+}
+
+// checkVisits looks at a rule whose requests are taken for logins or logouts too.
+func (g *gated) checkVisits(rule policy.Rule, add func(s severity, format string, args ...any)) {
+	for _, visit := range []struct {
+		name     string
+		patterns []string
+	}{{"login", g.handler.Logins}, {"logout", g.handler.Logouts}} {
+		for _, pattern := range visit.patterns {
+			if i := slices.IndexFunc(rule.Paths, func(p string) bool { return p == pattern || beginsAs(p, pattern) }); i >= 0 {
+				add(isWarning, "%s %s takes %s for a %s: what a player has confirmed ends with each request there; write only the path that players use for it",
+					visit.name, pattern, rule.Paths[i], visit.name)
+			}
+		}
+	}
+}
+
+// beginsAs reports whether a path begins as a pattern that ends in * wants.
+func beginsAs(path, pattern string) bool {
+	start, open := strings.CutSuffix(pattern, "*")
+	return open && strings.HasPrefix(path, start)
 }
 
 // checkNaming looks at a rule that asks the account which the request names.

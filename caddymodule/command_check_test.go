@@ -92,6 +92,13 @@ func TestCheckFindsWaysAroundAndRulesThatDoNothing(t *testing.T) {
 		"a reset without names":         {siteOf(resetRule("method POST"), ""), "the identity source names no login, email or phone", false},
 		"a reset that asks of its page": {siteOf(resetRule(""), ""), "it asks of the page of the form too", false},
 		"a reset for who has a factor":  {siteOf(resetRule("method POST\n unenrolled enrol"), ""), "players without a second factor cannot pass it", false},
+		"devices without a logout":      {siteOf("login_page /login\nnew_device", ""), "new_device: no logout is named: players on new devices cannot leave without a code", false},
+		"devices without a login":       {siteOf("logout /logout\nnew_device", ""), "new_device: no login is named", false},
+		"devices and pictures":          {siteOf("login_page /login\nlogout /logout\nnew_device", ""), "new_device: it covers scripts, styles and pictures too", false},
+		"a logout of the wallet":        {siteOf("logout /wallet/*\n"+withdrawal, ""), "withdrawal: logout /wallet/* takes /wallet/withdraw for a logout: what a player has confirmed ends with each request there; write", false},
+		"a wide logout":                 {siteOf("login_page /login\nlogout /account/*\nnew_device {\n factors totp\n}", ""), "note    casino.example: new_device: logout /account/* leaves alone all that begins so", false},
+		"a login of the wallet":         {siteOf("login /wallet/withdraw\n"+withdrawal, ""), "withdrawal: login /wallet/withdraw takes /wallet/withdraw for a login", false},
+		"nothing else of devices":       {siteOf("login_page /login\nlogin /api/login\nlogout /logout\nnew_device {\n except path /assets/*\n factors totp\n}\n"+withdrawal, ""), "note ", false},
 		"nothing else of a reset": {
 			strings.Replace(siteOf(resetRule("method POST")+"protect other {\n path /password/reset\n method POST\n factors totp\n}", ""), "{http.auth.user.id}\n", "{http.auth.user.id} {\n email {http.auth.user.email}\n}\n", 1), "note ", false,
 		},

@@ -108,6 +108,8 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 		{"a pass that lasts too long", plainApp, handlerJSON(`,"new_device":{"session_pass":"2h"}`), "session_pass"},
 		{"a trust of half a day", plainApp, handlerJSON(`,"new_device":{"remember":"12h"}`), "remember"},
 		{"two rules for new devices", plainApp, handlerJSON(`,"new_device":{},"rules":[{"name":"new_device","paths":["/a"]}]`), "another rule of that name"},
+		{"a login that is everything", plainApp, handlerJSON(`,"logins":["/login","/*"]`), "takes every request for a login"},
+		{"a logout that is everything", plainApp, handlerJSON(`,"new_device":{},"logouts":["/*"]`), "takes every request for a logout"},
 		{"new devices by sms only, without sms", plainApp, handlerJSON(`,"new_device":{"factors":["sms"]}`), "sms block"},
 		{"a public URL in plain", plainApp, handlerJSON(`,"public_url":"http://casino.example"`), "write https"},
 		{"an origin that is none", plainApp, handlerJSON(`,"trusted_origins":["example.com"]`), "trusted origin"},

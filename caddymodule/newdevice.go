@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
@@ -80,6 +81,9 @@ func (h *StepUp) implied() ([]Rule, error) {
 		rules = append(rules, Rule{
 			kind: policy.Login, Name: ruleLogin + "_page", Paths: []string{page.Path}, ExceptMethods: []string{"GET", "HEAD", "OPTIONS"},
 		})
+	}
+	if err := cmp.Or(tooBroad("login", h.Logins), tooBroad("logout", h.Logouts)); err != nil {
+		return nil, err
 	}
 	if len(h.Logins) > 0 {
 		rules = append(rules, Rule{kind: policy.Login, Name: ruleLogin, Paths: h.Logins})
@@ -189,12 +193,24 @@ func (n *NewDevice) check() error {
 	return nil
 }
 
+// tooBroad refuses a login or logout that is every request: each would end what the session
+// has, so that nobody ever got past a challenge.
+func tooBroad(name string, paths []string) error {
+	if slices.Contains(paths, "/*") {
+		return fmt.Errorf("%s \"/*\" takes every request for a %[1]s: write the path alone that players use for it, such as /%[1]s", name)
+	}
+	return nil
+}
+
 // visitPaths is an option whose arguments are paths at which players log in or out.
 func visitPaths(name, example string, into *[]string) option {
 	return option{name: name, many: true, parse: func(d *caddyfile.Dispenser) error {
 		paths, err := arguments(d, "one or more paths, such as "+example)
 		if err != nil {
 			return err
+		}
+		if err := tooBroad(name, paths); err != nil {
+			return d.WrapErr(err)
 		}
 		r := Rule{Name: name, Paths: paths}
 		if err := r.try(d); err != nil {
