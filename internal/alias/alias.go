@@ -25,6 +25,15 @@
 // away, and those of two players that are the same by then are nobody's, however each is
 // spelled. Where a site tells them apart the operator can: an import is for one spelling.
 //
+// # Changes at once
+//
+// Several gateways may learn of one player at once. One write of the player's record changes
+// all names, and its number stands in the claims that were made for it; whoever was
+// overtaken by another change begins anew. What takes a claim back takes none that a later
+// change made: else a player's record could have a name that is claimed by a thief alone. A
+// claim counts only if the player's own record has the name as well, so one that was left
+// behind by a kill makes nobody answer for a name that is theirs no more.
+//
 // # What is kept
 //
 // Records stand under keyed hashes and are sealed: nobody who reads the store learns a name,
@@ -74,6 +83,9 @@ type Player struct {
 type known struct {
 	Player
 	Claimed []name `json:"claimed,omitempty"`
+	// Change counts the changes of Names, Begun what was begun to change them.
+	Change uint64 `json:"change"`
+	Begun  uint64 `json:"begun"`
 }
 
 // claims is the record of a name.
@@ -89,6 +101,8 @@ type claim struct {
 	// Ruled tells that the operator has said so of this spelling, which outweighs what
 	// others claim.
 	Ruled bool `json:"ruled,omitempty"`
+	// Change is the number of the player's change that made the claim.
+	Change uint64 `json:"change"`
 }
 
 // holder returns whose a name is, as somebody spells it; empty if it is nobody's.
@@ -109,23 +123,43 @@ type Book struct {
 	now     func() time.Time
 
 	mu sync.Mutex
-	// learned are digests of what was learned lately, with when that was.
-	learned map[[sha256.Size]byte]time.Time
+	// learned is what was learned lately, by the digests of subjects.
+	learned map[digest]lately
+}
+
+// digest is that of a subject, or of names.
+type digest [sha256.Size]byte
+
+func digestOf(parts ...string) digest { return sha256.Sum256([]byte(strings.Join(parts, "\x00"))) }
+
+// lately is what was learned of a player. It is of one change, because what was learned
+// before that is news when the site says it again.
+type lately struct {
+	change uint64
+	at     time.Time
+	// names are the digests of two answers, because a site may say less here than there.
+	names [2]digest
 }
 
 const (
 	// relearn is after how long the store is looked at again for what was learned.
 	relearn = 10 * time.Minute
-	// maxLearned bounds the memory, at some 60 bytes each.
+	// maxLearned bounds the memory, at some 150 bytes each.
 	maxLearned = 1 << 16
+	// maxTries is how often a change begins anew because another came first.
+	maxTries = 8
 )
+
+// ErrBusy says that the names of a player kept changing under the hands of whoever noted
+// them. The next try puts right what is left.
+var ErrBusy = errors.New("the names of the player are being changed by others")
 
 // NewBook returns the directory in a store.
 func NewBook(s store.Store, ring *seal.Ring, rand io.Reader, now func() time.Time) *Book {
 	return &Book{
 		names:   seal.Records[claims]{Store: s, Ring: ring, Rand: rand, Kind: "alias"},
 		players: seal.Records[known]{Store: s, Ring: ring, Rand: rand, Kind: "named"},
-		ring:    ring, now: now, learned: map[[sha256.Size]byte]time.Time{},
+		ring:    ring, now: now, learned: map[digest]lately{},
 	}
 }
 
@@ -143,106 +177,162 @@ func (b *Book) hash(parts ...string) string {
 // nothing the last name stays: the source that was asked may not give it. It costs nothing
 // but a look into memory where that was noted before.
 func (b *Book) Learn(ctx context.Context, subject string, n Names) error {
-	digest := sha256.Sum256([]byte(strings.Join([]string{subject, n.Login, n.Email, n.Phone}, "\x00")))
-	if b.knows(digest) {
+	who, what := digestOf(subject), digestOf(n.Login, n.Email, n.Phone)
+	if b.knows(who, what) {
 		return nil
 	}
-	if err := b.note(ctx, subject, n, false); err != nil {
+	change, err := b.note(ctx, subject, n, false)
+	if err != nil {
 		return err
 	}
-	b.remember(digest)
+	b.remember(who, what, change)
 	return nil
 }
 
 // Import notes under which names a player is known, and under no others, on the operator's
 // word: whoever else claims one of them does not have it.
 func (b *Book) Import(ctx context.Context, subject string, n Names) error {
-	return b.note(ctx, subject, n, true)
-}
-
-func (b *Book) knows(digest [sha256.Size]byte) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	at, ok := b.learned[digest]
-	return ok && b.now().Sub(at) < relearn
-}
-
-func (b *Book) remember(digest [sha256.Size]byte) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.learned) >= maxLearned {
-		clear(b.learned)
-	}
-	b.learned[digest] = b.now()
-}
-
-// note brings the records to what is known of a player. The player's own record is written
-// first, with all names that may be claimed from then on, and last, with those that are: a
-// crash in between leaves nothing that the next change does not take back. Meanwhile a name
-// may be claimed by two players, and then it is nobody's.
-func (b *Book) note(ctx context.Context, subject string, n Names, ruled bool) error {
-	old, err := b.player(ctx, subject)
+	change, err := b.note(ctx, subject, n, true)
 	if err != nil {
 		return err
+	}
+	b.remember(digestOf(subject), digest{}, change) // what the site says is news
+	return nil
+}
+
+func (b *Book) knows(who, what digest) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l, ok := b.learned[who]
+	return ok && b.now().Sub(l.at) < relearn && slices.Contains(l.names[:], what)
+}
+
+// remember notes that what the site says agrees with the record of a player as of a change,
+// unless a later one is known.
+func (b *Book) remember(who, what digest, change uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	old, ok := b.learned[who]
+	fresh := ok && now.Sub(old.at) < relearn
+	switch {
+	case fresh && old.change > change:
+		return
+	case fresh && old.change == change && !slices.Contains(old.names[:], what):
+		b.learned[who] = lately{change, old.at, [2]digest{what, old.names[0]}}
+		return
+	case !ok && len(b.learned) >= maxLearned:
+		clear(b.learned)
+	}
+	b.learned[who] = lately{change, now, [2]digest{what}}
+}
+
+// errOvertaken says that another change of the player came first.
+var errOvertaken = errors.New("another change came first")
+
+// note brings the records to what is known of a player, and returns the number of the
+// change that they stand by.
+func (b *Book) note(ctx context.Context, subject string, n Names, ruled bool) (uint64, error) {
+	for range maxTries {
+		change, err := b.noteOnce(ctx, subject, n, ruled)
+		if !errors.Is(err, errOvertaken) {
+			return change, err
+		}
+	}
+	return 0, ErrBusy
+}
+
+// noteOnce first writes down which names may be claimed from then on, so that a crash leaves
+// no claim that the next change does not take back. It claims the new names before the
+// player has them, and takes the old ones back only after: of two players who have a name
+// both claim it at any time.
+func (b *Book) noteOnce(ctx context.Context, subject string, n Names, ruled bool) (uint64, error) {
+	old, err := b.player(ctx, subject)
+	if err != nil {
+		return 0, err
 	}
 	if !ruled {
 		n = Names{cmp.Or(n.Login, old.Login), cmp.Or(n.Email, old.Email), cmp.Or(n.Phone, old.Phone)}
 	}
-	if old.Names == n && len(old.Claimed) == len(n.all()) && !ruled {
-		return nil
+	if old.Names == n && !ruled {
+		return old.Change, b.tidy(ctx, subject, old)
 	}
-	spellings := n.all()
-	var names []name
+	spellings, before := n.all(), old.all()
+	if _, err := b.change(ctx, subject, old.Change, func(k *known) {
+		for _, one := range spellings {
+			if !slices.Contains(k.Claimed, one.name) {
+				k.Claimed = append(k.Claimed, one.name)
+			}
+		}
+		k.Begun++
+	}); err != nil {
+		return 0, err
+	}
+	change := old.Change + 1
 	for _, one := range spellings {
+		if !ruled && slices.Contains(before, one) {
+			continue
+		}
+		if err := b.claim(ctx, one.name, claim{subject, one.as, ruled, change}); err != nil {
+			return 0, err
+		}
+	}
+	now, err := b.change(ctx, subject, old.Change, func(k *known) { k.Names, k.Change = n, change })
+	if err != nil {
+		return 0, err
+	}
+	return change, b.tidy(ctx, subject, now)
+}
+
+// tidy takes back what a player claims and has not, as of a state of the record.
+func (b *Book) tidy(ctx context.Context, subject string, k known) error {
+	var names, given []name
+	for _, one := range k.all() {
 		names = append(names, one.name)
 	}
-	// Another gateway may note another change at the same time; none forgets the other's.
-	claimed, err := b.change(ctx, subject, func(k *known) { k.Claimed = union(k.Claimed, names) })
-	if err != nil {
-		return err
-	}
-	for _, one := range spellings {
-		if err := b.claim(ctx, one.name, claim{subject, one.as, ruled}); err != nil {
-			return err
+	for _, one := range k.Claimed {
+		if !slices.Contains(names, one) {
+			given = append(given, one)
 		}
 	}
-	given := slices.DeleteFunc(claimed, func(one name) bool { return slices.Contains(names, one) })
+	if len(given) == 0 {
+		return nil
+	}
 	for _, one := range given {
-		if err := b.release(ctx, one, subject); err != nil {
+		if err := b.release(ctx, one, subject, k.Change); err != nil {
 			return err
 		}
 	}
-	_, err = b.change(ctx, subject, func(k *known) {
-		k.Names = n
-		k.Claimed = slices.DeleteFunc(k.Claimed, func(one name) bool { return slices.Contains(given, one) })
+	_, err := b.change(ctx, subject, k.Change, func(now *known) {
+		// What was begun since may claim them again.
+		if now.Begun == k.Begun {
+			now.Claimed = names
+		}
 	})
+	if errors.Is(err, errOvertaken) {
+		return nil // whoever came first takes back what is left
+	}
 	return err
 }
 
-// union returns a with what it lacks of b.
-func union(a, b []name) []name {
-	for _, one := range b {
-		if !slices.Contains(a, one) {
-			a = append(a, one)
-		}
-	}
-	return a
-}
-
-// change alters a player's record, and returns a copy of what is claimed then.
-func (b *Book) change(ctx context.Context, subject string, alter func(k *known)) (claimed []name, err error) {
+// change alters a player's record, if the last change of names is still the given one, and
+// returns it as it is then. Otherwise it returns errOvertaken.
+func (b *Book) change(ctx context.Context, subject string, last uint64, alter func(k *known)) (now known, err error) {
 	err = b.players.Update(ctx, b.playerID(subject), func(k *known) (*seal.Next[known], error) {
 		if k == nil {
 			k = &known{Player: Player{Subject: subject}}
 		}
+		if k.Change != last {
+			return nil, errOvertaken
+		}
 		alter(k)
-		claimed = slices.Clone(k.Claimed)
+		now = *k
 		return &seal.Next[known]{Value: k}, nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("writing the names of a player: %w", err)
+		return known{}, fmt.Errorf("writing the names of a player: %w", err)
 	}
-	return claimed, nil
+	return now, nil
 }
 
 // Player returns under which names a player is known; no player of one who is not, or whose
@@ -276,6 +366,8 @@ func (b *Book) claim(ctx context.Context, n name, mine claim) error {
 		before := slices.Clone(c.Claims)
 		i := slices.IndexFunc(c.Claims, func(other claim) bool { return other.Subject == mine.Subject })
 		switch next := mine; {
+		case i >= 0 && c.Claims[i].Change > mine.Change:
+			return nil, nil // this change was overtaken, and begins anew
 		case mine.Ruled:
 			for k := range c.Claims {
 				c.Claims[k].Ruled = c.Claims[k].Ruled && c.Claims[k].As != mine.As
@@ -305,15 +397,15 @@ func (b *Book) claim(ctx context.Context, n name, mine claim) error {
 // maxClaims bounds the record of a name that many players claim.
 const maxClaims = 16
 
-// release takes a player's claim to a name back.
-func (b *Book) release(ctx context.Context, n name, subject string) error {
+// release takes a player's claim to a name back, unless a later change made it.
+func (b *Book) release(ctx context.Context, n name, subject string, change uint64) error {
 	err := b.names.Update(ctx, b.nameID(n), func(c *claims) (*seal.Next[claims], error) {
 		if c == nil {
 			return nil, nil
 		}
 		i := slices.IndexFunc(c.Claims, func(other claim) bool { return other.Subject == subject })
 		switch {
-		case i < 0:
+		case i < 0 || c.Claims[i].Change > change:
 			return nil, nil
 		case len(c.Claims) >= maxClaims:
 			// Whom the record has no room for may claim it still.
@@ -333,6 +425,7 @@ func (b *Book) release(ctx context.Context, n name, subject string) error {
 // as much for a name that nobody has (invariant I11).
 func (b *Book) Resolve(ctx context.Context, q Query) (Player, error) {
 	var holders []string
+	var held []spelled // that somebody claims
 	for _, one := range []spelled{spell(login, q.Text), spell(email, q.Text), spell(phone, q.Phone)} {
 		c, err := b.names.Get(ctx, b.nameID(one.name))
 		switch {
@@ -345,16 +438,18 @@ func (b *Book) Resolve(ctx context.Context, q Query) (Player, error) {
 		if h := c.holder(one.as); !slices.Contains(holders, h) {
 			holders = append(holders, h)
 		}
+		held = append(held, one)
 	}
 	subject := ""
 	if len(holders) == 1 {
 		subject = holders[0]
 	}
 	p, err := b.player(ctx, subject)
+	has := func(one spelled) bool { return slices.Contains(held, one) }
 	switch {
 	case err != nil:
 		return Player{}, err
-	case subject == "" || p.Subject != subject:
+	case subject == "" || p.Subject != subject || !slices.ContainsFunc(p.all(), has):
 		return Player{}, ErrUnknown
 	default:
 		return p.Player, nil

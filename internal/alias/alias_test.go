@@ -223,7 +223,7 @@ func TestWhatWasLearnedCostsNothing(t *testing.T) {
 		t.Errorf("%d reads after a while, want one", w.store.reads)
 	}
 	for i := range maxLearned + 10 {
-		w.book.remember([32]byte{byte(i), byte(i >> 8), byte(i >> 16)})
+		w.book.remember(digest{byte(i), byte(i >> 8), byte(i >> 16)}, digest{1}, 1)
 	}
 	if len(w.book.learned) > maxLearned {
 		t.Error("the memory is not bounded")
