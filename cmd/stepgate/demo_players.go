@@ -65,7 +65,8 @@ func enrolPlayers(ctx context.Context, folder string, now func() time.Time) (sec
 	if err := enrol(ctx, book, sari, bindAuthenticator); err != nil {
 		return nil, err
 	}
-	names := alias.NewBook(s, ring, rand.Reader, now)
+	names := alias.NewBook(s, ring, rand.Reader)
+	defer names.Close()
 	for _, p := range []player{budi, sari, agus, dewi} {
 		n := alias.Names{Login: p.login, Email: p.login + "@example.com", Phone: p.phone.E164()}
 		if err := names.Learn(ctx, p.subject, n); err != nil {

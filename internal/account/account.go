@@ -67,6 +67,7 @@ import (
 
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/delivery"
+	"github.com/stepgate/stepgate/internal/recall"
 	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/sms"
@@ -289,7 +290,7 @@ type Book struct {
 	ring      *seal.Ring
 	rand      io.Reader
 	now       func() time.Time
-	standings *standings
+	standings *recall.Memory[Standing]
 }
 
 // NewBook returns the book of the accounts in a store. Close ends its watch of
@@ -300,7 +301,7 @@ func NewBook(s store.Store, ring *seal.Ring, rand io.Reader, now func() time.Tim
 		ring:      ring,
 		rand:      rand,
 		now:       now,
-		standings: watchStandings(s),
+		standings: recall.New[Standing](s, kind, maxStandings),
 	}
 }
 
@@ -308,7 +309,7 @@ const kind = "account"
 
 // Close ends the book's watch of the store. The book can still be used; it then
 // reads each standing from the store.
-func (b *Book) Close() { b.standings.close() }
+func (b *Book) Close() { b.standings.Close() }
 
 // ID returns the id of a subject's account.
 func (b *Book) ID(subject string) ID {
@@ -332,7 +333,7 @@ func (b *Book) Get(ctx context.Context, id ID) (*Account, error) {
 
 // Standing returns the account's standing, from memory where it is known there.
 func (b *Book) Standing(ctx context.Context, id ID) (Standing, error) {
-	return b.standings.get(id, func() (Standing, error) {
+	return b.standings.Get(string(id), func() (Standing, error) {
 		a, err := b.Get(ctx, id)
 		if err != nil {
 			return Standing{}, err

@@ -4,12 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/stepgate/stepgate/internal/audit"
-	"github.com/stepgate/stepgate/store"
 )
 
 // Standing is what decides whether the grants of an account still count.
@@ -68,80 +65,7 @@ func (b *Book) EndSession(ctx context.Context, id ID, binding string) (closed []
 	return closed, nil
 }
 
-// maxStandings bounds the cache; beyond it an arbitrary entry gives way. At 90
-// bytes an entry it stays under 24 MiB.
+// maxStandings bounds the memory of standings, by which a request with a grant costs no
+// read of the store (invariant I9 rests on its being told of every change). At 90 bytes an
+// entry it stays under 24 MiB.
 const maxStandings = 1 << 18
-
-// standings remembers the standing of accounts, so that a request with a grant costs
-// no read of the store. The store tells it of every change of one: before the
-// write is acknowledged where this process made it, so a revocation is seen by the
-// next request; as soon as may be where another did. While the store does not hear
-// of the others, nothing that is remembered counts (invariant I9).
-type standings struct {
-	watch store.Watch
-
-	mu sync.RWMutex
-	// mu guards known, writes and closed. writes counts the changes heard of so far:
-	// a standing that was read from the store is remembered only if none came in
-	// between.
-	known  map[ID]Standing
-	writes uint64
-	closed bool
-}
-
-func watchStandings(s store.Store) *standings {
-	e := &standings{known: map[ID]Standing{}}
-	e.watch = s.Watch(kind+"/", e.forget)
-	return e
-}
-
-func (e *standings) forget(key store.Key) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.writes++
-	if key == "" {
-		clear(e.known)
-		return
-	}
-	delete(e.known, ID(strings.TrimPrefix(string(key), kind+"/")))
-}
-
-// get returns the remembered standing, or the one that read returns.
-func (e *standings) get(id ID, read func() (Standing, error)) (Standing, error) {
-	e.mu.RLock()
-	known, ok := e.known[id]
-	writes := e.writes
-	e.mu.RUnlock()
-	// Asked after it was looked up: what was heard of by now has been
-	// forgotten.
-	if ok && e.watch.Current() {
-		return known, nil
-	}
-	fresh, err := read()
-	if err != nil {
-		return Standing{}, err
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.writes != writes || e.closed {
-		return fresh, nil
-	}
-	if len(e.known) >= maxStandings {
-		for old := range e.known {
-			delete(e.known, old)
-			break
-		}
-	}
-	e.known[id] = fresh
-	return fresh, nil
-}
-
-func (e *standings) close() {
-	e.mu.Lock()
-	clear(e.known)
-	e.closed = true
-	e.mu.Unlock()
-	// Only now that nothing is remembered may nobody tell of writes any more: the
-	// other way round, a revocation in between would go unseen (invariant I9).
-	e.watch.Stop()
-}

@@ -43,16 +43,13 @@ package alias
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"strings"
-	"sync"
-	"time"
 
+	"github.com/stepgate/stepgate/internal/recall"
 	"github.com/stepgate/stepgate/internal/seal"
 	"github.com/stepgate/stepgate/store"
 )
@@ -88,6 +85,22 @@ type known struct {
 	Begun  uint64 `json:"begun"`
 }
 
+// claim notes that names may be claimed for the player.
+func (k *known) claim(spellings []spelled) {
+	for _, one := range spellings {
+		if !slices.Contains(k.Claimed, one.name) {
+			k.Claimed = append(k.Claimed, one.name)
+		}
+	}
+}
+
+// given returns the names that may be claimed for a player who has them no more.
+func (k *known) given() []name {
+	return slices.DeleteFunc(slices.Clone(k.Claimed), func(claimed name) bool {
+		return slices.ContainsFunc(k.all(), func(has spelled) bool { return has.name == claimed })
+	})
+}
+
 // claims is the record of a name.
 type claims struct {
 	Claims []claim `json:"claims"`
@@ -120,48 +133,35 @@ type Book struct {
 	names   seal.Records[claims]
 	players seal.Records[known]
 	ring    *seal.Ring
-	now     func() time.Time
-
-	mu sync.Mutex
-	// learned is what was learned lately, by the digests of subjects.
-	learned map[digest]lately
-}
-
-// digest is that of a subject, or of names.
-type digest [sha256.Size]byte
-
-func digestOf(parts ...string) digest { return sha256.Sum256([]byte(strings.Join(parts, "\x00"))) }
-
-// lately is what was learned of a player. It is of one change, because what was learned
-// before that is news when the site says it again.
-type lately struct {
-	change uint64
-	at     time.Time
-	// names are the digests of two answers, because a site may say less here than there.
-	names [2]digest
+	// settled are the names of players for whom nothing is left to do, by their ids; others
+	// are in it without.
+	settled *recall.Memory[*Names]
 }
 
 const (
-	// relearn is after how long the store is looked at again for what was learned.
-	relearn = 10 * time.Minute
-	// maxLearned bounds the memory, at some 150 bytes each.
-	maxLearned = 1 << 16
+	playerKind = "alias_player"
+	// maxSettled bounds the memory, at some 200 bytes each.
+	maxSettled = 1 << 16
 	// maxTries is how often a change begins anew because another came first.
 	maxTries = 8
 )
 
-// ErrBusy says that the names of a player kept changing under the hands of whoever noted
+// errBusy says that the names of a player kept changing under the hands of whoever noted
 // them. The next try puts right what is left.
-var ErrBusy = errors.New("the names of the player are being changed by others")
+var errBusy = errors.New("the names of the player are being changed by others")
 
-// NewBook returns the directory in a store.
-func NewBook(s store.Store, ring *seal.Ring, rand io.Reader, now func() time.Time) *Book {
+// NewBook returns the directory in a store. Close ends its watch of the store.
+func NewBook(s store.Store, ring *seal.Ring, rand io.Reader) *Book {
 	return &Book{
 		names:   seal.Records[claims]{Store: s, Ring: ring, Rand: rand, Kind: "alias"},
-		players: seal.Records[known]{Store: s, Ring: ring, Rand: rand, Kind: "named"},
-		ring:    ring, now: now, learned: map[digest]lately{},
+		players: seal.Records[known]{Store: s, Ring: ring, Rand: rand, Kind: playerKind},
+		ring:    ring, settled: recall.New[*Names](s, playerKind, maxSettled),
 	}
 }
+
+// Close ends the book's watch of the store. The book can still be used; it then reads
+// what it would remember.
+func (b *Book) Close() { b.settled.Close() }
 
 // nameID and playerID are the keyed hashes under which records are kept.
 func (b *Book) nameID(n name) string { return b.hash(string(n.Kind), n.Text) }
@@ -177,96 +177,64 @@ func (b *Book) hash(parts ...string) string {
 // nothing the last name stays: the source that was asked may not give it. It costs nothing
 // but a look into memory where that was noted before.
 func (b *Book) Learn(ctx context.Context, subject string, n Names) error {
-	who, what := digestOf(subject), digestOf(n.Login, n.Email, n.Phone)
-	if b.knows(who, what) {
-		return nil
-	}
-	change, err := b.note(ctx, subject, n, false)
-	if err != nil {
+	known, err := b.settled.Get(b.playerID(subject), func() (*Names, error) {
+		k, err := b.player(ctx, subject)
+		if err != nil || len(k.given()) > 0 {
+			return nil, err
+		}
+		return &k.Names, nil
+	})
+	if err != nil || known != nil && n.over(*known) == *known {
 		return err
 	}
-	b.remember(who, what, change)
-	return nil
+	return b.note(ctx, subject, n, false)
+}
+
+// over returns the names with those of old where the site says nothing.
+func (n Names) over(old Names) Names {
+	return Names{cmp.Or(n.Login, old.Login), cmp.Or(n.Email, old.Email), cmp.Or(n.Phone, old.Phone)}
 }
 
 // Import notes under which names a player is known, and under no others, on the operator's
 // word: whoever else claims one of them does not have it.
 func (b *Book) Import(ctx context.Context, subject string, n Names) error {
-	change, err := b.note(ctx, subject, n, true)
-	if err != nil {
-		return err
-	}
-	b.remember(digestOf(subject), digest{}, change) // what the site says is news
-	return nil
-}
-
-func (b *Book) knows(who, what digest) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	l, ok := b.learned[who]
-	return ok && b.now().Sub(l.at) < relearn && slices.Contains(l.names[:], what)
-}
-
-// remember notes that what the site says agrees with the record of a player as of a change,
-// unless a later one is known.
-func (b *Book) remember(who, what digest, change uint64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := b.now()
-	old, ok := b.learned[who]
-	fresh := ok && now.Sub(old.at) < relearn
-	switch {
-	case fresh && old.change > change:
-		return
-	case fresh && old.change == change && !slices.Contains(old.names[:], what):
-		b.learned[who] = lately{change, old.at, [2]digest{what, old.names[0]}}
-		return
-	case !ok && len(b.learned) >= maxLearned:
-		clear(b.learned)
-	}
-	b.learned[who] = lately{change, now, [2]digest{what}}
+	return b.note(ctx, subject, n, true)
 }
 
 // errOvertaken says that another change of the player came first.
 var errOvertaken = errors.New("another change came first")
 
-// note brings the records to what is known of a player, and returns the number of the
-// change that they stand by.
-func (b *Book) note(ctx context.Context, subject string, n Names, ruled bool) (uint64, error) {
+// note brings the records to what is known of a player.
+func (b *Book) note(ctx context.Context, subject string, n Names, ruled bool) error {
 	for range maxTries {
-		change, err := b.noteOnce(ctx, subject, n, ruled)
-		if !errors.Is(err, errOvertaken) {
-			return change, err
+		if err := b.noteOnce(ctx, subject, n, ruled); !errors.Is(err, errOvertaken) {
+			return err
 		}
 	}
-	return 0, ErrBusy
+	return errBusy
 }
 
 // noteOnce first writes down which names may be claimed from then on, so that a crash leaves
 // no claim that the next change does not take back. It claims the new names before the
 // player has them, and takes the old ones back only after: of two players who have a name
 // both claim it at any time.
-func (b *Book) noteOnce(ctx context.Context, subject string, n Names, ruled bool) (uint64, error) {
+func (b *Book) noteOnce(ctx context.Context, subject string, n Names, ruled bool) error {
 	old, err := b.player(ctx, subject)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if !ruled {
-		n = Names{cmp.Or(n.Login, old.Login), cmp.Or(n.Email, old.Email), cmp.Or(n.Phone, old.Phone)}
+		n = n.over(old.Names)
 	}
 	if old.Names == n && !ruled {
-		return old.Change, b.tidy(ctx, subject, old)
+		return b.tidy(ctx, subject, old)
 	}
 	spellings, before := n.all(), old.all()
 	if _, err := b.change(ctx, subject, old.Change, func(k *known) {
-		for _, one := range spellings {
-			if !slices.Contains(k.Claimed, one.name) {
-				k.Claimed = append(k.Claimed, one.name)
-			}
-		}
+		k.claim(spellings)
 		k.Begun++
 	}); err != nil {
-		return 0, err
+		return err
 	}
 	change := old.Change + 1
 	for _, one := range spellings {
@@ -274,27 +242,22 @@ func (b *Book) noteOnce(ctx context.Context, subject string, n Names, ruled bool
 			continue
 		}
 		if err := b.claim(ctx, one.name, claim{subject, one.as, ruled, change}); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	now, err := b.change(ctx, subject, old.Change, func(k *known) { k.Names, k.Change = n, change })
+	now, err := b.change(ctx, subject, old.Change, func(k *known) {
+		k.Names, k.Change = n, change
+		k.claim(spellings) // once more: somebody may have tidied up since
+	})
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return change, b.tidy(ctx, subject, now)
+	return b.tidy(ctx, subject, now)
 }
 
 // tidy takes back what a player claims and has not, as of a state of the record.
 func (b *Book) tidy(ctx context.Context, subject string, k known) error {
-	var names, given []name
-	for _, one := range k.all() {
-		names = append(names, one.name)
-	}
-	for _, one := range k.Claimed {
-		if !slices.Contains(names, one) {
-			given = append(given, one)
-		}
-	}
+	given := k.given()
 	if len(given) == 0 {
 		return nil
 	}
@@ -306,7 +269,7 @@ func (b *Book) tidy(ctx context.Context, subject string, k known) error {
 	_, err := b.change(ctx, subject, k.Change, func(now *known) {
 		// What was begun since may claim them again.
 		if now.Begun == k.Begun {
-			now.Claimed = names
+			now.Claimed = slices.DeleteFunc(now.Claimed, func(one name) bool { return slices.Contains(given, one) })
 		}
 	})
 	if errors.Is(err, errOvertaken) {
@@ -327,7 +290,7 @@ func (b *Book) change(ctx context.Context, subject string, last uint64, alter fu
 		}
 		alter(k)
 		now = *k
-		return &seal.Next[known]{Value: k}, nil
+		return &seal.Next[known]{Value: k, Announce: true}, nil
 	})
 	if err != nil {
 		return known{}, fmt.Errorf("writing the names of a player: %w", err)

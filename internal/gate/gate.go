@@ -154,7 +154,7 @@ func NewBackend(s store.Store, ring *seal.Ring, rand io.Reader, now func() time.
 		Accounts:   account.NewBook(s, ring, rand, now),
 		Challenges: challenge.NewBook(s, ring, rand, now),
 		Grants:     grants,
-		Aliases:    alias.NewBook(s, ring, rand, now),
+		Aliases:    alias.NewBook(s, ring, rand),
 		rand:       rand,
 		now:        now,
 	}, nil
@@ -166,7 +166,10 @@ func (b *Backend) desk(observe func(e audit.Event), failed func(err error)) cour
 }
 
 // Close releases what the backend holds beside its store.
-func (b *Backend) Close() { b.Accounts.Close() }
+func (b *Backend) Close() {
+	b.Accounts.Close()
+	b.Aliases.Close()
+}
 
 // Gate interrupts sensitive requests. It is safe for concurrent use.
 type Gate struct {
