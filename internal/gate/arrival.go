@@ -70,7 +70,8 @@ func (g *Gate) unswapped(r *http.Request, who *caller) error {
 	case err == nil && now.id == who.id && now.bound.Binding == who.bound.Binding:
 		return nil
 	}
-	g.observe(r, audit.Event{Name: audit.RequestSwapped, Subject: string(who.id)})
+	// Beside the request, which may be over by the time its body is.
+	g.observe(nil, audit.Event{Name: audit.RequestSwapped, Subject: string(who.id)})
 	return errors.Join(errSwapped, err)
 }
 

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -60,22 +59,11 @@ func (g *Gate) isNew(ctx context.Context, who *caller) (bool, error) {
 	return len(unmet) > 0, err
 }
 
-// isVisitor reports whether a request bears nothing by which the site could know a
-// player.
-func (g *Gate) isVisitor(r *http.Request) bool {
-	_, err := g.Identity.Credential(r)
-	return errors.Is(err, identity.ErrAnonymous)
-}
-
-// byPass returns the caller of a request whose pass stands for what the site would say;
-// nil if it bears none, or none that holds. Of its identity nothing is known.
-func (g *Gate) byPass(r *http.Request, o own) (*caller, error) {
+// byPass returns the caller of a request whose pass stands for what the site would say of
+// its credential; nil if it bears none, or none that holds. Of its identity nothing is known.
+func (g *Gate) byPass(r *http.Request, o own, credential identity.Credential) (*caller, error) {
 	if g.passes == nil || o.pass == "" {
 		return nil, nil
-	}
-	credential, err := g.Identity.Credential(r)
-	if err != nil {
-		return nil, err
 	}
 	b, err := g.Backend(r.Context())
 	if err != nil {

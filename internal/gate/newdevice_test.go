@@ -49,7 +49,7 @@ func newDevices(t *testing.T, alter ...func(*policy.Rule)) *devices {
 		for _, change := range alter {
 			change(&rule)
 		}
-		w.extra = []policy.Rule{rule}
+		w.extra = []policy.Rule{rule, {Kind: policy.Login, Name: "sso", Paths: []string{"/sso/callback"}}}
 		d.site.source = s
 		d.counted = &counted{Source: d.site}
 		return identity.Cache(d.counted, identity.CacheOptions{Now: w.clock.now})
@@ -311,6 +311,7 @@ func TestAttackSessionSwapUnderAPass(t *testing.T) {
 		"by the login page":                    func(b *browser) *http.Response { return b.post("/login", "user", "sari") },
 		"by a route that nobody named":         func(b *browser) *http.Response { return b.json("POST", "/api/session", `{"user":"sari"}`) },
 		"by a spelling of the login page":      func(b *browser) *http.Response { return b.post("/x/..//LOGIN", "user", "sari") },
+		"by a link that is named as a login":   func(b *browser) *http.Response { return b.get("/sso/callback?code=1") },
 		"by a link whose answer sets a cookie": func(b *browser) *http.Response { b.w.site.renewed = "shared"; return b.get("/sso?ticket=1") },
 	} {
 		t.Run(name, func(t *testing.T) {

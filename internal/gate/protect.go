@@ -172,10 +172,7 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt route) 
 	// A form that another site made the player's browser send opens no challenge
 	// and uses no grant (R41).
 	crossSite := g.crossSite(r)
-	switch {
-	case onlyDevice && g.isVisitor(r):
-		return g.forwardOpen(w, r, rt.next)
-	case crossSite && !onlyDevice:
+	if crossSite && !onlyDevice {
 		return g.refuseCrossSite(w, r, o, rt.rules)
 	}
 	who, passing, err := g.sender(r, o, onlyDevice)
@@ -229,18 +226,23 @@ func (g *Gate) protect(w http.ResponseWriter, r *http.Request, o own, rt route) 
 // which passing tells, where one may speak, or from the site. Of a request whose end is not
 // waited for it is watched that the sender stays the same.
 func (g *Gate) sender(r *http.Request, o own, mayPass bool) (who *caller, passing bool, err error) {
+	// Nobody waits for the body of a visitor, whose request is not held.
+	credential, err := g.Identity.Credential(r)
+	if err != nil {
+		return nil, false, err
+	}
 	whole, err := g.arrived(r)
 	if err != nil {
 		return nil, false, err
 	}
 	if mayPass {
-		if who, err = g.byPass(r, o); err != nil {
+		if who, err = g.byPass(r, o, credential); err != nil {
 			return nil, false, err
 		}
 		passing = who != nil
 	}
 	if !passing {
-		who, err = g.identify(r, o)
+		who, err = g.identifyBy(r, o, credential)
 	}
 	if !whole && (err == nil || errors.Is(err, identity.ErrAnonymous)) {
 		g.watch(r, who)
@@ -255,14 +257,20 @@ func (g *Gate) forward(w http.ResponseWriter, r *http.Request, who *caller, _ *c
 
 // identify finds out who sent the request.
 func (g *Gate) identify(r *http.Request, o own) (*caller, error) {
+	credential, err := g.Identity.Credential(r)
+	if err != nil {
+		return nil, err
+	}
+	return g.identifyBy(r, o, credential)
+}
+
+// identifyBy is identify for what the request bears.
+func (g *Gate) identifyBy(r *http.Request, o own, borne identity.Credential) (*caller, error) {
 	b, err := g.Backend(r.Context())
 	if err != nil {
 		return nil, &unavailableError{err}
 	}
-	who := &caller{own: o, backend: b}
-	if who.borne, err = g.Identity.Credential(r); err != nil {
-		return nil, err
-	}
+	who := &caller{own: o, backend: b, borne: borne}
 	// The site may have changed its mind about this session an instant ago (a login
 	// over the same session id). What can do harm is asked anew.
 	if mayWrite(r) {

@@ -44,6 +44,11 @@ func (g *Gate) visits(rules []*policy.Rule, o own, next Next) ([]*policy.Rule, N
 // request on.
 func (v visit) Forward(w http.ResponseWriter, r *http.Request) error {
 	g := v.gate
+	if g.sessions != nil {
+		// Whatever the method is: a provider leads back by a link.
+		credential, found := g.Identity.Credential(r)
+		defer g.sessions.unsettle(credential, found)()
+	}
 	if v.logout {
 		// Who wants to leave is not kept: without this the grants end with the session.
 		if err := g.endSession(r, v.own); err != nil {
