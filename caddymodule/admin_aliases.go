@@ -55,14 +55,9 @@ func serveAliases(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Allow", "GET, POST")
 		return apiError(http.StatusMethodNotAllowed, errors.New("want GET or POST"))
 	}
-	// Anew for each request, as with players.
-	module, err := caddy.ActiveContext().AppIfConfigured(appName)
+	app, err := activeApp()
 	if err != nil {
-		return apiError(http.StatusServiceUnavailable, err)
-	}
-	app, ok := module.(*App)
-	if !ok {
-		return apiError(http.StatusInternalServerError, fmt.Errorf("the app is a %T", module)) // unreachable
+		return err
 	}
 	var numbering sms.Numbering
 	if app.SMS != nil {

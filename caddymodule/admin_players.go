@@ -62,14 +62,9 @@ func servePlayers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// Anew for each request: the admin endpoint outlives failed reloads.
-	module, err := caddy.ActiveContext().AppIfConfigured(appName)
+	app, err := activeApp()
 	if err != nil {
-		return apiError(http.StatusServiceUnavailable, err)
-	}
-	app, ok := module.(*App)
-	if !ok {
-		return apiError(http.StatusInternalServerError, fmt.Errorf("the app is a %T", module)) // unreachable
+		return err
 	}
 	backend, err := app.backend(r.Context())
 	if err != nil {
@@ -127,6 +122,20 @@ func readQuestion(w http.ResponseWriter, r *http.Request, limit int64, q any) er
 		return apiError(http.StatusRequestEntityTooLarge, fmt.Errorf("want at most %d bytes", limit))
 	}
 	return err
+}
+
+// activeApp returns the app of the configuration that runs, for an endpoint: anew for each
+// request, because the admin API outlives failed reloads.
+func activeApp() (*App, error) {
+	module, err := caddy.ActiveContext().AppIfConfigured(appName)
+	if err != nil {
+		return nil, apiError(http.StatusServiceUnavailable, err)
+	}
+	app, ok := module.(*App)
+	if !ok {
+		return nil, apiError(http.StatusInternalServerError, fmt.Errorf("the app is a %T", module)) // unreachable
+	}
+	return app, nil
 }
 
 func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }

@@ -2,10 +2,7 @@ package caddymodule_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -36,19 +33,7 @@ const resetStepUp = `
 
 func (g *gateway) askAliases(body string) (int, string) {
 	g.t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(g.dir, "admin.sock"))
-	}}}
-	res, err := client.Post("http://localhost/stepgate/aliases", "application/json", strings.NewReader(body))
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	return res.StatusCode, string(text)
+	return g.askAdmin("POST", "/stepgate/aliases", body)
 }
 
 // An imported player gets a code for the password reset; a name that nobody has gets the

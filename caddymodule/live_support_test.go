@@ -15,10 +15,16 @@ import (
 // askPlayers asks the endpoint for support.
 func (g *gateway) askPlayers(method, body string) (int, string) {
 	g.t.Helper()
+	return g.askAdmin(method, "/stepgate/players", body)
+}
+
+// askAdmin asks Caddy's admin API.
+func (g *gateway) askAdmin(method, path, body string) (int, string) {
+	g.t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(g.dir, "admin.sock"))
 	}}}
-	req, err := http.NewRequest(method, "http://localhost/stepgate/players", strings.NewReader(body))
+	req, err := http.NewRequest(method, "http://localhost"+path, strings.NewReader(body))
 	if err != nil {
 		g.t.Fatal(err)
 	}
