@@ -77,7 +77,7 @@ func activities(kinds ...ActivityKind) []Activity {
 func usual(s *Settings) {
 	withTOTP(s)
 	s.Enrolments = []Enrolment{authenticator("HP Sari", true), authenticator("HP lama", true)}
-	s.Devices = devices()[:1]
+	s.Devices, s.NewDevices = devices()[:1], true
 	s.Activities = activities(ActivityPassed, ActivityDeviceTrusted, ActivityTOTPAdded, ActivityKeyMade)
 }
 

@@ -41,6 +41,7 @@ func settingsSamples() []sample {
 		settings("frozen", func(s *Settings) { s.Enrolments, s.Frozen, s.Liftable = []Enrolment{totp}, sampleTime, true }),
 		settings("frozen for good", func(s *Settings) { s.Enrolments, s.Frozen = []Enrolment{totp}, sampleTime }),
 		settings("with trusted browsers and activities", func(s *Settings) { s.Devices, s.Activities = sampleDevices(), sampleActivities() }),
+		settings("with browsers that need no code", func(s *Settings) { s.Devices, s.NewDevices = sampleDevices(), true }),
 	}
 	for _, e := range []Enrolment{totp, sms} {
 		e.Disabled = true

@@ -25,6 +25,7 @@ type settingsView struct {
 	SMS        smsView
 	Recovery   *recoveryView // nil while there is nothing to recover
 	Devices    []deviceView
+	NewDevices bool
 	Recent     []activityView
 	Older      []activityView
 	More       template.HTML // how many are in Older
@@ -41,16 +42,17 @@ type stateView struct {
 func (r *Renderer) fillSettings(f *frame, s Settings) {
 	w := f.words
 	v := settingsView{
-		Base:      formAction(s.Base),
-		LocalTime: w.text("time.local"),
-		State:     w.settingsState(s),
-		Open:      s.Frozen.IsZero(),
-		Lift:      !s.Frozen.IsZero() && s.Liftable,
-		Stuck:     !s.Frozen.IsZero() && !s.Liftable,
-		TOTP:      w.totpSection(s),
-		SMS:       w.smsSection(s),
-		Devices:   w.deviceViews(s.Devices),
-		Back:      localPath(s.Back),
+		Base:       formAction(s.Base),
+		LocalTime:  w.text("time.local"),
+		State:      w.settingsState(s),
+		Open:       s.Frozen.IsZero(),
+		Lift:       !s.Frozen.IsZero() && s.Liftable,
+		Stuck:      !s.Frozen.IsZero() && !s.Liftable,
+		TOTP:       w.totpSection(s),
+		SMS:        w.smsSection(s),
+		Devices:    w.deviceViews(s.Devices),
+		NewDevices: s.NewDevices,
+		Back:       localPath(s.Back),
 	}
 	if s.Help != "" {
 		v.Help = localPath(s.Help)

@@ -135,6 +135,8 @@ type Settings struct {
 	Frozen   time.Time
 	Liftable bool
 	Devices  []Device
+	// NewDevices tells that a code is asked for on browsers that are none of Devices.
+	NewDevices bool
 	// Activities are the last ones, the newest first.
 	Activities []Activity
 	Notice     Notice

@@ -358,9 +358,9 @@ func (h *house) revoked(script bool, language string) {
 	}
 	first.open("/account/security")
 	if language == "id" {
-		first.wantText("Chrome di Linux browser ini", "Firefox di Android", "IP 127.0.0.1")
+		first.wantText("Chrome di Linux browser ini", "Firefox di Android", "IP 127.0.0.1", "masuk tanpa kode")
 	} else {
-		first.wantText("Chrome on Linux this browser", "Firefox on Android", "IP 127.0.0.1")
+		first.wantText("Chrome on Linux this browser", "Firefox on Android", "IP 127.0.0.1", "need no code to log in")
 	}
 	first.wantNoSideways()
 	first.shot("newdevice-list-" + language)

@@ -56,7 +56,7 @@ func (g *Gate) showSettings(w http.ResponseWriter, r *http.Request, who *caller,
 	}
 	page := challengepages.Settings{
 		Base: g.base(), Problem: s.problem, Typed: s.typed, Back: "/", Help: g.helpURL(), NoSMS: g.SMS == nil,
-		Enrolments: enrolmentViews(a, who), Full: a.Full(), Recovered: a.Recovered,
+		Enrolments: enrolmentViews(a, who), Full: a.Full(), Recovered: a.Recovered, NewDevices: g.newDevice != nil,
 	}
 	// The page is open on a new device: that is where a player without a factor sets one up,
 	// and where a frozen account is lifted. Whoever has only the password is not told from
