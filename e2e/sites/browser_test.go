@@ -115,10 +115,12 @@ func (a answer) challenge() string {
 	return m[1]
 }
 
-// solve types a code into the challenge page that stands at a path.
-func (b *browser) solve(path, challenge, code string) answer {
+// solve types a code into the challenge page that stands at a path, and what more there is.
+func (b *browser) solve(path, challenge, code string, more ...string) answer {
 	b.t.Helper()
-	return b.post(path, "stepgate_challenge", challenge, "stepgate_action", "answer", "stepgate_factor", "sms", "stepgate_code", code)
+	// The challenge comes first, as on the page.
+	answered := []string{"stepgate_challenge", challenge, "stepgate_action", "answer", "stepgate_factor", "sms", "stepgate_code", code}
+	return b.post(path, append(answered, more...)...)
 }
 
 // wantLedger fails the test unless a site's ledger has just these amounts.

@@ -190,15 +190,26 @@ func TestPHPNewDeviceIsChallengedInTheMomentAfterTheLogin(t *testing.T) {
 	id := b.cookie("PHPSESSID")
 	challenge := b.get("/withdraw.php").challenge()
 	b.solve("/withdraw.php", challenge, g.code(phpBudi, 1)).want(http.StatusSeeOther, "/withdraw.php")
-	b.get("/withdraw.php").want(http.StatusOK)
-	b.get("/withdraw.php").want(http.StatusOK) // by the pass
+	// Only a factor of his own can trust the device.
+	const bind = "/.stepgate/security/sms"
+	b.solve(bind, b.post(bind, "stepgate_phone", "").challenge(), g.code(phpBudi, 2)).want(http.StatusOK)
+	b.get("/logout.php").want(http.StatusSeeOther, "/login.php")
+	b.phpLogin("budi")
+	challenge = b.get("/withdraw.php").challenge()
+	b.solve("/withdraw.php", challenge, g.code(phpBudi, 3), "stepgate_trust", "1").want(http.StatusSeeOther, "/withdraw.php")
+	for range 2 { // by the device, and by the pass
+		b.get("/withdraw.php").want(http.StatusOK)
+	}
 
 	b.phpLogin("sari")
-	if got := b.cookie("PHPSESSID"); got != id {
-		t.Fatalf("the session is %q and was %q: the site is not the one that this test is about", got, id)
-	}
 	b.get("/withdraw.php").challenge()
 	b.post("/email.php", "email", "thief@example.com").challenge()
 	b.get("/logout.php").want(http.StatusSeeOther, "/login.php")
 	b.get("/login.php").want(http.StatusOK)
+	b.phpLogin("budi")
+	b.get("/withdraw.php").want(http.StatusOK)
+	if got := b.cookie("PHPSESSID"); got != id {
+		t.Fatalf("the session is %q and was %q: the site is not the one that this test is about", got, id)
+	}
+	g.code(phpBudi, 3)
 }
